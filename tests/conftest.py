@@ -25,6 +25,7 @@ from kdbench.system.threads import wait_passively
 
 wait_passively()
 
+from kdbench.builders import builders  # noqa: E402
 from kdbench.methods import methods  # noqa: E402
 from kdbench.registry import plugins  # noqa: E402
 from kdbench.toy.models import World, make_world  # noqa: E402 - torch is imported here
@@ -39,9 +40,11 @@ settings.load_profile("tests")
 def _own_registry() -> Iterator[None]:
     """What is registered, or loaded with plugins=, is gone afterwards."""
     methods.names()  # finds kdbench's own
+    builders.names()
     modules = set(sys.modules)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(methods, "_parts", dict(methods._parts))
+        patch.setattr(builders, "_parts", dict(builders._parts))
         patch.setattr(plugins, "_loaded", dict(plugins._loaded))
         yield
     for name in set(sys.modules) - modules:

@@ -14,13 +14,13 @@ from kdbench.builders.workshop.build import Built, build
 from kdbench.builders.workshop.recipe import make_build
 from kdbench.generate import backends
 
-BuildKilledAndResumed = Callable[[Sequence[str]], Path]
+BuildKilledAndResumed = Callable[..., Path]
 BuildIt = Callable[..., Built]
 
 
 @pytest.fixture
 def build_killed_and_resumed(tmp_path: Path) -> BuildKilledAndResumed:
-    """Build undisturbed; then again, killed at several lines of each step, to the same bytes.
+    """Build undisturbed; then again, killed in the middle of each step, to the same bytes.
 
     It takes the words of a command after `build`, without `out=`, and returns the folder of the
     undisturbed build:
@@ -29,15 +29,16 @@ def build_killed_and_resumed(tmp_path: Path) -> BuildKilledAndResumed:
             built = build_killed_and_resumed(["select", "by=random", f"data={world.data}"])
 
     Each kill is followed by a resume that is killed at the next place, so that one build survives
-    all of them. No line of a model's work may be written twice.
+    all of them. No line of a model's work may be written twice. `often=True` kills at the first and
+    the last line of each step too; each kill takes about a second.
     """
 
-    def run(words: Sequence[str]) -> Path:
+    def run(words: Sequence[str], often: bool = False) -> Path:
         log, whole, disturbed = (tmp_path / name for name in ("log", "whole", "disturbed"))
         code, undisturbed = run_build([*words, f"out={whole}"], log)
         assert code == 0
         added = Recorded()
-        for killed in kills(undisturbed):
+        for killed in kills(undisturbed, often):
             code, recorded = run_build([*words, f"out={disturbed}"], log, killed, added)
             assert code == -signal.SIGKILL, killed
             assert not disturbed.exists()

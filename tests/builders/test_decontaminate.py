@@ -245,7 +245,7 @@ def test_the_test_sets_are_part_of_the_identity(case: Case) -> None:
     train = [row("q", PROMPT), row("other", "Who?")]
     assert case.build(train, [row("t", PROMPT)]).is_new
     assert not case.build(train, [row("t", PROMPT)]).is_new
-    with pytest.raises(InputError, match=r"was built with a different files\.against"):
+    with pytest.raises(InputError, match="was built with a different files against"):
         case.build(train, [row("t", "Another one")])
 
 
@@ -273,7 +273,7 @@ def test_the_five_sets(world: World, build_killed_and_resumed, tmp_path: Path) -
         (["by=exact,close"], "by=exact,close: 'close' is not one of exact, ngram, near"),
         (["fields=answer"], "'answer' is not one of prompt, response, both"),
         (["against="], "against="),
-        (["against=nothing.jsonl"], "nothing.jsonl: no such file"),
+        (["against=nothing.jsonl"], "^against=nothing.jsonl: no such file"),
         (["against=dolli"], "dolli"),
         (["near=0"], "near=0"),
     ],

@@ -2,9 +2,11 @@
 
 import json
 import random
+import signal
 from collections import Counter
 
 import pytest
+from killed_builds import Killed, Recorded, files_of, run_build
 
 from kdbench.builders.selection import selection_rules
 from kdbench.builders.workshop.build import build
@@ -212,10 +214,23 @@ def test_edits_are_answered_by_the_teacher(world, tmp_path):
     assert ids_of(run(*words, *models, f"out={tmp_path / 'again'}")) == ids_of(built)
 
 
-def test_a_killed_build_resumes_with_the_same_bytes(world, build_killed_and_resumed):
+def test_a_killed_build_resumes_with_the_same_bytes(world, tmp_path):
     words = ["select", "by=disagreement", "edits=1", "edited_share=1", "rows=2", *SCORED]
-    models = [f"teacher={world.teacher}", f"student={world.student}"]
-    build_killed_and_resumed([*words, *models, f"data={world.data}", "limit=5"])
+    words += [f"teacher={world.teacher}", f"student={world.student}", f"data={world.data}"]
+    log, whole, disturbed = (tmp_path / name for name in ("log", "whole", "disturbed"))
+    code, undisturbed = run_build([*words, "limit=5", f"out={whole}"], log)
+    assert code == 0
+    added = Recorded()
+    for step in ("greedy-responses", "disagreement-of-edits"):
+        killed = Killed(step, 2, torn=True)
+        code, found = run_build([*words, "limit=5", f"out={disturbed}"], log, killed, added)
+        assert code == -signal.SIGKILL
+        assert not disturbed.exists()
+        added.work += found.work
+    code, found = run_build([*words, "limit=5", f"out={disturbed}"], log)
+    assert code == 0
+    assert added.work + found.work == undisturbed.work  # each line once
+    assert files_of(disturbed) == files_of(whole)
 
 
 OWN_RULE = '''

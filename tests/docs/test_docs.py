@@ -33,6 +33,7 @@ import yaml
 import kdbench
 from kdbench import config
 from kdbench.analyses import analyses
+from kdbench.builders.workshop.recipe import parse_build
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
 from kdbench.config.analysing import AnalysisKeys
@@ -102,8 +103,15 @@ def parse_analysis(arguments: list[str]) -> None:
         parse_with_changes(AnalysisKeys, keys)
 
 
+def parse_building(words: list[str]) -> None:
+    """Check the words of `kdbench build`; the builder of a plug-in has a test of its own."""
+    if not any(word.startswith("plugins=") for word in words):
+        parse_build(words)
+
+
 WHOLE = {
     "analyse": parse_analysis,
+    "build": parse_building,
     "fill": parse_fill,
     "compare": functools.partial(config.parse, CompareSettings),
     "judge": functools.partial(config.parse, JudgeSettings),

@@ -186,6 +186,14 @@ def test_a_table_at_urls_has_the_bytes_of_one_on_disk(
     assert fill(build(FillSettings, {"table": str(table), **place})).failed == {}
     assert not [path for path in store.puts[uploads:] if path.endswith(".safetensors")]
     assert mark in store.contents()
+    for path in [path for path in store.store if "/m/KD-" in path or path.endswith(mark)]:
+        del store.store[path]
+    new_machine()
+    uploads = len(store.puts)
+    assert fill(build(FillSettings, {"table": str(table), **place})).failed == {}
+    new = store.puts[uploads:]  # trained again on the set that the first machine has built
+    assert [path for path in new if path.endswith(".safetensors")]
+    assert not [path for path in new if "/data/few-" in path]
 
 
 @pytest.mark.parametrize(

@@ -87,13 +87,19 @@ def files_of(folder: Path) -> Mapping[str, str]:
     }
 
 
-def kills(undisturbed: Recorded) -> list[Killed]:
-    """Kills at the first, the middle and the last line of each step, in the order of the lines."""
+def kills(undisturbed: Recorded, often: bool = False) -> list[Killed]:
+    """Kills at the middle line of each step, in the order of the lines.
+
+    Args:
+        undisturbed: What a build added that nobody killed.
+        often: Whether there are kills at the first and at the last line too.
+    """
     lines, seen, found = Counter(undisturbed.steps), Counter[str](), list[Killed]()
     for step in undisturbed.steps:
         seen[step] += 1
-        if seen[step] in (1, (lines[step] + 1) // 2, lines[step]):
-            found.append(Killed(step, seen[step], torn=seen[step] < lines[step]))
+        middle = (lines[step] + 1) // 2
+        if seen[step] == middle or (often and seen[step] in (1, lines[step])):
+            found.append(Killed(step, seen[step], torn=seen[step] == middle < lines[step]))
     return found
 
 

@@ -18,8 +18,11 @@ _PROMPTS = Path(__file__).parent / "prompts"
 _LABEL = re.compile(r"(?:(?:changed|invented|new)\s+)?task\s*:\s*", re.I)
 _QUOTES = {'"': '"', "“": "”", "'": "'", "`": "`"}
 _RUN = 5  # words of a template in a row that are no chance
-_MARKS = ("changed task", "invented task", "task below", "carry it out")
-"""Words of the templates that no task for an assistant has."""
+_MARKS = (
+    *("changed task", "invented task", "original task", "given task", "task below"),
+    *("the task is", "carry it out", "ten to twenty words"),
+)
+"""Words about the rewriting, which no task for an assistant has."""
 
 
 def question_for(operator: str, prompt: str) -> str:

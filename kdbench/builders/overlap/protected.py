@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from kdbench.errors import InputError
 from kdbench.task import Document, Task, load_tasks
 from kdbench.views.chat import ChatMessage, Turn
 
@@ -63,7 +64,10 @@ def read_test_sets(names: Sequence[str], data: Path | None, fields: Collection[s
     Raises:
         InputError: A task is unknown, or its data are missing or malformed.
     """
-    tasks = load_tasks(names, data)
+    try:
+        tasks = load_tasks(names, data)
+    except InputError as error:  # whose key has another name here
+        raise InputError(str(error).replace("tasks=", "against=")) from None
     texts = [text for task in tasks for text in _texts(task, fields)]
     return TestSets(texts, {task.name: len(task.documents) for task in tasks})
 

@@ -16,7 +16,7 @@ from kdbench.errors import InputError
 from kdbench.registry import Registry
 
 if TYPE_CHECKING:
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.distillation.rows import TrainingRow
 
@@ -56,7 +56,7 @@ class SelectionRule(Builder):
         """
         raise NotImplementedError
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """Choose among all rows; by default those with the best scores."""
         from kdbench.builders.selection.parts.pool import best
 
@@ -79,9 +79,10 @@ class SelectionRule(Builder):
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield the rows that are chosen, in the order of the file."""
         from kdbench.builders.selection.parts.counts import ColumnCounts
-        from kdbench.builders.selection.parts.pool import read_pool
+        from kdbench.builders.selection.parts.pool import Amount, read_pool
 
-        pool = read_pool(work.rows, self)
+        amount = Amount(self.share, self.rows)
+        pool = read_pool(work.rows, amount, self.within, self.without)
         for key, model in work.models.items():
             if model.checkpoint.served is not None:
                 raise InputError(
@@ -110,10 +111,10 @@ class SelectionRule(Builder):
 
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:
         """Yield how many rows are kept, and what is asked of models."""
-        from kdbench.builders.selection.parts.pool import wanted
+        from kdbench.builders.selection.parts.pool import Amount
 
         fewer = ", of those that are not in without=" if self.without else ""
-        yield "keeps", f"{wanted(self, rows):,} of {rows:,} rows{fewer}"
+        yield "keeps", f"{Amount(self.share, self.rows).of(rows):,} of {rows:,} rows{fewer}"
         yield "asks of models", self.cost
 
     def default_folder(self, name: str) -> str:

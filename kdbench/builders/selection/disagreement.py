@@ -32,7 +32,7 @@ from kdbench.builders.selection.parts.scored import (
 from kdbench.errors import InputError
 
 if TYPE_CHECKING:
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.questions import Response
     from kdbench.builders.workshop.scoring import Distributions
     from kdbench.builders.workshop.workshop import Workshop
@@ -100,7 +100,7 @@ class Disagreement(TeacherAndStudent):
             kept |= surest_of({name: confidences[name] for name in names}, self.confident)
         return kept
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The rows that qualify with the largest divergences, or their edits."""
         if self.rows is not None and self.rows >= self.confident * len(pool) and self.confident < 1:
             raise InputError(

@@ -18,7 +18,7 @@ from kdbench.builders.selection import SelectionRule, selection_rules
 from kdbench.errors import InputError
 
 if TYPE_CHECKING:
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.distillation.rows import TrainingRow
 
@@ -59,9 +59,9 @@ class ByLength(SelectionRule):
         sign = -1 if self.which == "shortest" else 1
         return {row.id: sign * self._length(row) for row in rows}
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The shortest or longest rows, or random rows of each bin."""
-        from kdbench.builders.selection.parts.pool import Choice, rows_of
+        from kdbench.builders.selection.parts.pool import Chosen, rows_of
 
         if self.like is None:
             return super().choose(work, pool)
@@ -84,7 +84,7 @@ class ByLength(SelectionRule):
             "mean length": sum(lengths[name] for name in chosen) / len(chosen),
             "mean length of like=": sum(matched) / len(matched),
         }
-        return Choice(frozenset(chosen), lengths, figures=means)
+        return Chosen(frozenset(chosen), lengths, figures=means)
 
     def _length(self, row: "TrainingRow") -> int:
         asked = row.prompt or "".join(str(turn.content) for turn in _turns(row))

@@ -5,7 +5,7 @@ Paper: Gu et al. 2024, MiniPLM (arXiv 2410.17215), and the code of thu-coai/Mini
     pre-trained on them without a teacher.
 Score: mean loss of the small reference model - mean loss of the teacher, in nats per token, over a
     plain text or a row's response.
-Choice: the largest scores; with `choice_temperature`, a sample without replacement from
+Chosen: the largest scores; with `choice_temperature`, a sample without replacement from
     softmax(score / temperature). That the paper samples so is from memory, and was not checked.
 Both models must have the same tokens. A text longer than `max_length` is scored up to there.
 """
@@ -19,7 +19,7 @@ from pydantic import Field
 from kdbench.builders.selection import SelectionRule, selection_rules
 
 if TYPE_CHECKING:
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.scoring import Distributions
     from kdbench.builders.workshop.workshop import Workshop
 
@@ -42,9 +42,9 @@ class Difference(SelectionRule):
         description="Temperature of a draw by score in place of the largest scores; 0 takes these",
     )
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The rows with the largest differences, or a draw by them."""
-        from kdbench.builders.selection.parts.pool import Choice, best, mean_of
+        from kdbench.builders.selection.parts.pool import Chosen, best, mean_of
         from kdbench.builders.workshop.scoring import Text
 
         losses = {"teacher": dict[str, float](), "reference": dict[str, float]()}
@@ -63,7 +63,7 @@ class Difference(SelectionRule):
         figures = mean_of("score", scores, chosen)
         for model, of_model in losses.items():
             figures |= mean_of(f"loss of {model}", of_model, chosen)
-        return Choice(chosen, scores, figures=figures)
+        return Chosen(chosen, scores, figures=figures)
 
     def _key(self, work: "Workshop", name: str, score: float) -> float:
         """The score; with a temperature, plus Gumbel noise, whose largest sums are such a draw."""

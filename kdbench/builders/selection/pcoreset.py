@@ -22,7 +22,7 @@ from kdbench.builders.selection.parts.first_token import FirstToken
 
 if TYPE_CHECKING:
     from kdbench.builders.selection.parts.k_centre import KCentre, SparseVectors
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.workshop import Workshop
 
 
@@ -43,10 +43,10 @@ class PCoreSet(FirstToken):
             raise ValueError("tokens= has no effect with labels=")
         return self
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """Choose within each group, beginning far from the labelled rows."""
         from kdbench.builders.selection.parts.k_centre import KCentre, stacked
-        from kdbench.builders.selection.parts.pool import Choice, in_chunks
+        from kdbench.builders.selection.parts.pool import Chosen, in_chunks
 
         labelled: list[SparseVectors] = []
         vectors: dict[str, SparseVectors] = {}
@@ -65,7 +65,7 @@ class PCoreSet(FirstToken):
                 centres.add(vector)
             chosen |= {names[place] for place in self._taken(work, centres, count, group)}
             distances |= zip(names, centres.distances.tolist(), strict=True)
-        return Choice(frozenset(chosen), distances, figures=_figures(distances, chosen))
+        return Chosen(frozenset(chosen), distances, figures=_figures(distances, chosen))
 
     def _taken(self, work: "Workshop", centres: "KCentre", count: int, group: str) -> Sequence[int]:
         """The places of the rows that are chosen, in the order of the choice."""

@@ -43,7 +43,14 @@ def _parts(card: DataCard) -> Iterator[Iterable[str]]:
     settings.pop("builder", None)
     yield _table("Settings", ("key", "value"), ((f"`{k}`", v) for k, v in settings.items()))
     yield _table("Models", ("key", "name", "SHA-256"), _models(card))
-    yield _table("Rows", ("figure", "value"), card.figures.items())
+    curves = {name: value for name, value in card.figures.items() if isinstance(value, list)}
+    figures = ((name, value) for name, value in card.figures.items() if name not in curves)
+    yield _table("Rows", ("figure", "value"), figures)
+    for name, points in curves.items():
+        if points:
+            names = tuple(points[0])
+            title = name[0].upper() + name[1:]
+            yield _table(title, names, (tuple(point[key] for key in names) for point in points))
     yield _table("Cost", ("model", "asked for", "number"), _costs(card))
     files = ((f"`{name}`", f"`{sha256}`") for name, sha256 in card.files.items())
     yield _table("Files", ("file", "SHA-256"), files)

@@ -56,7 +56,7 @@ class Workshop:
         self.settings, self.rows, self.models = settings, source, models
         self.figures: dict[str, Any] = {}
         self.cost: dict[str, Counter[str]] = {}
-        self._unknown = set[tuple[str, str]]()
+        self._unknown, self._paid = set[tuple[str, str]](), set[tuple[Path, str]]()
         self.folder = folder
         self._protocol = protocol_of(settings)
         self._remove: Callable[[Mapping[str, Any]], None] | None = None
@@ -94,8 +94,8 @@ class Workshop:
         """Add to a number of the card."""
         self.figures[name] = self.figures.get(name, 0) + amount
 
-    def figure(self, name: str, value: float | int | str | None) -> None:
-        """Set a number of the card."""
+    def figure(self, name: str, value: Any) -> None:
+        """Set a number of the card; or a curve, as a list of points with their numbers by name."""
         self.figures[name] = value
 
     # Models
@@ -144,7 +144,7 @@ class Workshop:
         content = [[q.id, q.prompt, _message(q)] for q in questions]
         file = self._file(step, model.checkpoint.sha256, asked.as_dict(), content)
         lines = sampling.sample(file, model, asked, questions, f"{key} {step}")
-        self._pay(key, sampling.cost_of(lines, model.parameters))
+        self._pay(file, key, sampling.cost_of(lines, model.parameters))
         return sampling.by_question(lines)
 
     def score(
@@ -178,7 +178,7 @@ class Workshop:
         file = self._file(step, [*keys, *hashes], [form.as_dict(), length], content)
         numbers = scoring.score(file, models, form, texts, measure, length, step)
         for key, model in zip(keys, models, strict=True):
-            self._pay(key, scoring.cost_of(numbers, [model.parameters]))
+            self._pay(file, key, scoring.cost_of(numbers, [model.parameters]))
         return numbers
 
     def kept_lines(self, step: str, *content: object) -> LinesFile:
@@ -207,7 +207,11 @@ class Workshop:
         name = hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
         return self.folder / step.replace(" ", "-") / f"{name}.jsonl"
 
-    def _pay(self, key: str, cost: Mapping[str, int | None]) -> None:
+    def _pay(self, file: Path, key: str, cost: Mapping[str, int | None]) -> None:
+        """Count a cost, once for each file: what is read again is not asked again."""
+        if (file, key) in self._paid:
+            return
+        self._paid.add((file, key))
         paid = self.cost.setdefault(key, Counter())
         for name, amount in cost.items():
             if amount is None:  # a sum of some would pass for the sum of all

@@ -53,6 +53,8 @@ def _names(key: str, field: "FieldInfo | None", typed: Typed) -> Iterable[str]:
         return [*_baselines(typed), *_runs(typed)]
     if key in _RUN_KEYS:
         return _runs(typed)
+    if key == "by" and typed.get("builder") == "select":
+        return _rules()
     return _NAMES[key]() if key in _NAMES else []
 
 
@@ -195,7 +197,6 @@ _NAMES: Mapping[str, Callable[[], Sequence[str]]] = {
     "columns": _columns,
     "method": _methods,
     "builder": _builders,
-    "by": _rules,
     "backend": _backends,
     "protocol": _protocols,
     "recipe": _recipes,

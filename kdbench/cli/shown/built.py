@@ -32,10 +32,20 @@ def print_built(built: "Built") -> None:
     read, written = counted(card.rows_in, "row"), counted(card.rows_out, "row")
     printer.line(f"{card.title}: {read} read, {written} written to {built.train_file}")
     for name, value in card.figures.items():
-        shown = f"{value:.4g}" if isinstance(value, float) else str(value)
-        printer.line(f"  {name}: {shown}")
+        if isinstance(value, list):
+            printer.line(f"  {name}:")
+            for point in value:
+                printer.line(f"    {_numbers(point)}")
+        else:
+            printer.line(f"  {name}: {_numbers(value)}")
     for key, cost in card.cost.items():
         printer.line(f"  asked of {key}: {_paid(cost)}")
+
+
+def _numbers(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_numbers(item)}" for name, item in value.items())
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _paid(cost: dict[str, int]) -> str:

@@ -28,6 +28,7 @@ PARENT = "Name three rivers of Europe."
         ("As an AI language model I have no rivers in mind at all.", "refusal"),
         ("Changed task: name three rivers of Europe that are long", "words of the template"),
         ("Leave everything else of the task and name long rivers", "words of the template"),
+        ("The task is to name three long rivers of Europe", "words of the template"),
         # Words that a template shares with anybody's tasks.
         ("Write a short text about three rivers of Europe.", None),
         ("Write a letter that says: I am sorry about the rivers.", None),

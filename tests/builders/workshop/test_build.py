@@ -216,7 +216,7 @@ def test_removed_rows_are_listed_with_the_reason(build_it, keys, told) -> None:
 
 def test_a_set_without_rows_is_no_set(build_it, keys, told, tmp_path) -> None:
     told.empty = {f"r{number}" for number in range(10)}
-    with pytest.raises(InputError, match="kept none of 10 rows; .*removed: empty response 10"):
+    with pytest.raises(InputError, match=r"kept none of 10 rows; .*removed: empty response 10"):
         build_it("teacher_responses", **keys)
     assert not (tmp_path / "out").exists()
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.builders.workshop.card import CARD, read_card
 from kdbench.builders.workshop.source import CHUNK, SourceRows
@@ -19,9 +19,6 @@ from kdbench.distillation.data import SetFile, stream_rows
 from kdbench.distillation.rows import TrainingRow
 from kdbench.errors import InputError
 from kdbench.text import counted
-
-if TYPE_CHECKING:
-    from kdbench.builders.selection import SelectionRule
 
 _ROUNDING = 1e-9  # of a share times a number of rows
 
@@ -62,7 +59,7 @@ class Pool:
 
 
 @dataclass(frozen=True)
-class Choice:
+class Chosen:
     """What a rule has chosen.
 
     Attributes:
@@ -78,41 +75,55 @@ class Choice:
     figures: Mapping[str, Any] = field(default_factory=dict)
 
 
-def read_pool(source: SourceRows, rule: "SelectionRule") -> Pool:
-    """The pool of a rule.
+@dataclass(frozen=True)
+class Amount:
+    """How many rows are kept.
+
+    Attributes:
+        share: Share of the rows, above 0 and up to 1; the number is rounded up.
+        rows: Number of rows, which takes precedence.
+    """
+
+    share: float = 1.0
+    rows: int | None = None
+
+    def of(self, count: int) -> int:
+        """The number that is kept of a number of rows.
+
+        Raises:
+            InputError: There are fewer than `rows`.
+        """
+        if self.rows is None:
+            return math.ceil(self.share * count - _ROUNDING)
+        if self.rows > count:
+            left = counted(count, "row")
+            raise InputError(f"rows={self.rows}: there are only {left} to choose from")
+        return self.rows
+
+
+def read_pool(
+    source: SourceRows, amount: Amount, within: str | None = None, without: Sequence[Path] = ()
+) -> Pool:
+    """The rows to choose from.
+
+    Args:
+        source: The rows that are read.
+        amount: How many are kept.
+        within: The column of whose values each keeps its share.
+        without: Sets whose rows are not chosen again.
 
     Raises:
-        InputError: A row lacks the column of `within=`, a set of `without=` does not exist, or
-            there are too few rows.
+        InputError: A row lacks the column, a set does not exist, or there are too few rows.
     """
-    labelled = [_set_of(path, "without") for path in rule.without]
+    labelled = [_set_of(path, "without") for path in without]
     known = {row.id for file in labelled for row in stream_rows(file)}
     groups: dict[str, str] = {}
     for row in source:
         if row.id not in known:
-            groups[row.id] = "" if rule.within is None else _group(row, rule.within)
+            groups[row.id] = "" if within is None else _group(row, within)
     if not groups:
         raise InputError(f"without=: all {source.count} rows of {source.title} are in these sets")
-    return Pool(
-        source, groups, shares(Counter(groups.values()), wanted(rule, len(groups))), labelled
-    )
-
-
-def wanted(rule: "SelectionRule", rows: int) -> int:
-    """The number of rows that are kept: `rows=`, or `share=` of them, rounded up.
-
-    Args:
-        rule: The rule with its keys.
-        rows: Number of rows to choose from.
-
-    Raises:
-        InputError: There are fewer rows than `rows=`.
-    """
-    if rule.rows is None:
-        return math.ceil(rule.share * rows - _ROUNDING)
-    if rule.rows > rows:
-        raise InputError(f"rows={rule.rows}: there are only {counted(rows, 'row')} to choose from")
-    return rule.rows
+    return Pool(source, groups, shares(Counter(groups.values()), amount.of(len(groups))), labelled)
 
 
 def shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
@@ -133,7 +144,7 @@ def shares(sizes: Mapping[str, int], total: int) -> dict[str, int]:
     return {group: given[group] for group in sorted(sizes)}
 
 
-def best(pool: Pool, scores: Mapping[str, float], no_score: str = "does not fit") -> Choice:
+def best(pool: Pool, scores: Mapping[str, float], no_score: str = "does not fit") -> Chosen:
     """The rows with the largest scores in each group; of equal scores, those with the first ids.
 
     Args:
@@ -147,7 +158,7 @@ def best(pool: Pool, scores: Mapping[str, float], no_score: str = "does not fit"
         if left[group]:
             left[group] -= 1
             chosen.add(name)
-    return Choice(frozenset(chosen), scores, no_score, mean_of("score", scores, chosen))
+    return Chosen(frozenset(chosen), scores, no_score, mean_of("score", scores, chosen))
 
 
 def mean_of(name: str, values: Mapping[str, float], chosen: Collection[str]) -> dict[str, float]:

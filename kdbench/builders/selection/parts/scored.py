@@ -10,7 +10,7 @@ from kdbench.config import given_keys
 from kdbench.errors import InputError
 
 if TYPE_CHECKING:
-    from kdbench.builders.selection.parts.pool import Choice, Pool
+    from kdbench.builders.selection.parts.pool import Chosen, Pool
     from kdbench.builders.workshop.questions import Response
     from kdbench.builders.workshop.scoring import Distributions, Text
     from kdbench.builders.workshop.workshop import Workshop
@@ -54,7 +54,7 @@ class TeacherAndStudent(SelectionRule):
         """What is measured, for the progress display; keys that change the score are part of it."""
         return self.by
 
-    def choose(self, work: "Workshop", pool: "Pool") -> "Choice":
+    def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The rows with the best scores, of those that qualify."""
         numbers: dict[str, Sequence[float]] = {}
         for rows in pool.chunks():
@@ -103,7 +103,7 @@ def divergence_and_confidence(found: "Distributions") -> dict[str, float]:
     return {"kl": float(kl.mean()), "log_p": float(found.log_p("teacher").mean())}
 
 
-def chosen(pool: "Pool", numbers: Mapping[str, Sequence[float]], of: Collection[str]) -> "Choice":
+def chosen(pool: "Pool", numbers: Mapping[str, Sequence[float]], of: Collection[str]) -> "Chosen":
     """The rows with the best scores, and figures of what they are like.
 
     Args:
@@ -111,7 +111,7 @@ def chosen(pool: "Pool", numbers: Mapping[str, Sequence[float]], of: Collection[
         numbers: Score, KL(p‖q) and the teacher's mean log-probability by id.
         of: Those that qualify.
     """
-    from kdbench.builders.selection.parts.pool import Choice, best, mean_of
+    from kdbench.builders.selection.parts.pool import Chosen, best, mean_of
 
     choice = best(pool, {name: scores[0] for name, scores in numbers.items() if name in of})
     scores = {name: scores[0] for name, scores in numbers.items()}
@@ -120,7 +120,7 @@ def chosen(pool: "Pool", numbers: Mapping[str, Sequence[float]], of: Collection[
         **mean_of("KL(p‖q)", {name: of[1] for name, of in numbers.items()}, choice.ids),
         **mean_of("log p", {name: of[2] for name, of in numbers.items()}, choice.ids),
     }
-    return Choice(choice.ids, scores, "no response", figures)
+    return Chosen(choice.ids, scores, "no response", figures)
 
 
 def greedy(work: "Workshop", rows: "Sequence[TrainingRow]") -> "dict[str, Response]":
