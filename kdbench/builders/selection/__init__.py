@@ -79,9 +79,9 @@ class SelectionRule(Builder):
     def build(self, work: "Workshop") -> Iterator[BuiltRow]:
         """Yield the rows that are chosen, in the order of the file."""
         from kdbench.builders.selection.parts.counts import ColumnCounts
-        from kdbench.builders.selection.parts.pool import Amount, read_pool
+        from kdbench.builders.selection.parts.pool import SelectionSize, read_pool
 
-        amount = Amount(self.share, self.rows)
+        amount = SelectionSize(self.share, self.rows)
         pool = read_pool(work.rows, amount, self.within, self.without)
         for key, model in work.models.items():
             if model.checkpoint.served is not None:
@@ -111,10 +111,10 @@ class SelectionRule(Builder):
 
     def plan(self, rows: int) -> Iterator[tuple[str, str]]:
         """Yield how many rows are kept, and what is asked of models."""
-        from kdbench.builders.selection.parts.pool import Amount
+        from kdbench.builders.selection.parts.pool import SelectionSize
 
         fewer = ", of those that are not in without=" if self.without else ""
-        yield "keeps", f"{Amount(self.share, self.rows).of(rows):,} of {rows:,} rows{fewer}"
+        yield "keeps", f"{SelectionSize(self.share, self.rows).of(rows):,} of {rows:,} rows{fewer}"
         yield "asks of models", self.cost
 
     def default_folder(self, name: str) -> str:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kdbench.builders.selection.parts.counts import ColumnCounts
-from kdbench.builders.selection.parts.pool import Amount, Pool, best, shares
+from kdbench.builders.selection.parts.pool import Pool, SelectionSize, best, shares
 from kdbench.errors import InputError
 
 SIZES = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 30), min_size=1)
@@ -29,13 +29,13 @@ def pool_of(groups, total):
     [(0.5, 5, 3), (0.07, 100, 7), (1, 9, 9), (0.01, 10, 1), (0.3, 10, 3)],
 )
 def test_a_share_is_rounded_up(share, rows, count):
-    assert Amount(share).of(rows) == count
+    assert SelectionSize(share).of(rows) == count
 
 
 def test_more_rows_than_there_are_are_refused():
-    assert Amount(rows=3).of(3) == 3
+    assert SelectionSize(rows=3).of(3) == 3
     with pytest.raises(InputError, match=r"rows=4: there are only 3 rows to choose from"):
-        Amount(rows=4).of(3)
+        SelectionSize(rows=4).of(3)
 
 
 def test_places_are_divided_in_proportion():

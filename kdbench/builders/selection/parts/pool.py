@@ -76,7 +76,7 @@ class Chosen:
 
 
 @dataclass(frozen=True)
-class Amount:
+class SelectionSize:
     """How many rows are kept.
 
     Attributes:
@@ -102,7 +102,10 @@ class Amount:
 
 
 def read_pool(
-    source: SourceRows, amount: Amount, within: str | None = None, without: Sequence[Path] = ()
+    source: SourceRows,
+    amount: SelectionSize,
+    within: str | None = None,
+    without: Sequence[Path] = (),
 ) -> Pool:
     """The rows to choose from.
 
