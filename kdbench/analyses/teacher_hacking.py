@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
+from kdbench.checkpoint import check_checkpoint
 from kdbench.config.kinds import AtLeastOne
 from kdbench.errors import InputError
 
@@ -185,6 +186,7 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
             raise InputError(
                 "oracle= is missing: with models of your own, name the one that stands for truth"
             )
+        check_checkpoint(oracle, key="oracle")
         return oracle
 
     def _repeated_prompts(self, bench: "AnalysisBench") -> Path:
