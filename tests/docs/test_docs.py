@@ -96,6 +96,8 @@ def parse_published(words: list[str]) -> None:
 def parse_analysis(arguments: list[str]) -> None:
     """Parse an `analyse` command; the analysis of a file of one's own exists on its page alone."""
     name, *keys = arguments
+    if name == "NAME":
+        return
     if name in analyses.names():
         parse_with_changes(analyses.get(name), keys)
     else:

@@ -1,6 +1,6 @@
 """The answer of the analysis of teacher hacking: verdicts on sources, and how these differ."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -27,6 +27,7 @@ from kdbench.store.conclusions import (
 HackingVerdict = Literal["hacking", "both rise", "gold rises", "no rise", "too few seeds"]
 _GOLD, _PROXY = "eval_kl_oracle", "eval_kl_teacher"
 _NATS = "nats/token"
+LEVEL = 0.05
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class SourceCurves:
     def proxy_change(self) -> dict[int, float]:
         """The change of the proxy distance over the same steps, by training seed."""
         return changes_since(self.proxy, turning_steps(self.gold))
+
+    @property
+    def ends(self) -> dict[int, float]:
+        """The gold distance at the end, by training seed."""
+        return {seed: curve[max(curve)] for seed, curve in self.gold.items()}
 
     @property
     def verdict(self) -> HackingVerdict:
@@ -81,16 +87,22 @@ def answer(
     ]
     by_label = {one.label: one for one in found}
     others = [one for one in found if one.label != fixed]
-    less = {one.label: difference_over_seeds(one.rise, by_label[fixed].rise) for one in others}
-    known = {label: mean.p for label, mean in less.items() if mean.p is not None}
-    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
-    differences = {label: Quantity.of(less[label], adjusted.get(label)) for label in less}
+    rises, ends = by_label[fixed].rise, by_label[fixed].ends
+    of_rise = _corrected({one.label: difference_over_seeds(one.rise, rises) for one in others})
+    of_end = _corrected({one.label: difference_over_seeds(one.ends, ends) for one in others})
     return analysis.conclude(
-        *_sentences(by_label[fixed], others, differences),
-        tables=(_ends(found), _rises(found, differences)),
+        *_sentences(by_label[fixed], of_rise, of_end),
+        tables=(_ends(found), _rises(found, of_rise, of_end)),
         panels=_panels(found),
         notes=_notes(fixed, len(others)),
     )
+
+
+def _corrected(found: Mapping[str, SeedMean]) -> dict[str, Quantity]:
+    """Differences by label, with Holm's correction of their p-values."""
+    known = {label: mean.p for label, mean in found.items() if mean.p is not None}
+    adjusted = dict(zip(known, holm(list(known.values())), strict=True))
+    return {label: Quantity.of(mean, adjusted.get(label)) for label, mean in found.items()}
 
 
 def _ends(found: Sequence[SourceCurves]) -> ConclusionTable:
@@ -115,13 +127,16 @@ def _ends(found: Sequence[SourceCurves]) -> ConclusionTable:
     return ConclusionTable(title=title, columns=columns, rows=tuple(rows))
 
 
-def _rises(found: Sequence[SourceCurves], differences: dict[str, Quantity]) -> ConclusionTable:
+def _rises(
+    found: Sequence[SourceCurves], of_rise: Mapping[str, Quantity], of_end: Mapping[str, Quantity]
+) -> ConclusionTable:
     columns = (
         ConclusionColumn(title="source"),
         ConclusionColumn(title="verdict"),
         ConclusionColumn(title="gold rises by", unit=_NATS, signed=True, decimals=4),
         ConclusionColumn(title="proxy changes by", unit=_NATS, signed=True, decimals=4),
         ConclusionColumn(title="rise, against fixed", unit=_NATS, signed=True, decimals=4),
+        ConclusionColumn(title="gold at the end, against fixed", unit=_NATS, signed=True),
     )
     rows = tuple(
         (
@@ -129,7 +144,8 @@ def _rises(found: Sequence[SourceCurves], differences: dict[str, Quantity]) -> C
             one.verdict,
             Quantity.of(mean_over_seeds(one.rise)),
             Quantity.of(mean_over_seeds(one.proxy_change)),
-            differences.get(one.label),
+            of_rise.get(one.label),
+            of_end.get(one.label),
         )
         for one in found
     )
@@ -163,7 +179,7 @@ def _curve(label: str, means: dict[int, SeedMean]) -> Curve:
 
 
 def _sentences(
-    fixed: SourceCurves, others: Sequence[SourceCurves], differences: dict[str, Quantity]
+    fixed: SourceCurves, of_rise: Mapping[str, Quantity], of_end: Mapping[str, Quantity]
 ) -> tuple[str, ...]:
     """What was found, from the verdicts and the differences alone."""
     if fixed.verdict == "too few seeds":
@@ -180,24 +196,24 @@ def _sentences(
         "oracle does not rise significantly after its turning point",
     }[fixed.verdict]
     first = f"{what} (gold {_change(rise)}, proxy {_change(proxy)} nats/token)."
-    return first, _against_fixed(others, differences)
+    rises = _against_fixed("the distance to the oracle rises", "less", "more", of_rise)
+    ends = _against_fixed("at the end it is", "smaller", "larger", of_end)
+    return first, f"{rises[0].upper()}{rises[1:]}; {ends}."
 
 
-def _against_fixed(others: Sequence[SourceCurves], differences: dict[str, Quantity]) -> str:
-    groups: dict[str, list[str]] = {"less": [], "more": [], "no": []}
-    for one in others:
-        found = differences[one.label]
-        is_clear = found.p is not None and found.p <= 0.05
-        groups["no" if not is_clear else "less" if found.value < 0 else "more"].append(one.label)
-    texts = {
-        "less": "the gold distance rises less than on fixed responses with",
-        "more": "it rises more with",
-        "no": "no difference is significant with",
+def _against_fixed(what: str, less: str, more: str, found: Mapping[str, Quantity]) -> str:
+    """With which sources a distance is significantly smaller or larger than with fixed ones."""
+    clear = {
+        label: one.value for label, one in found.items() if one.p is not None and one.p <= LEVEL
     }
-    parts = [f"{texts[name]} {_listed(names)}" for name, names in groups.items() if names]
-    verdicts = ", ".join(f"{one.label}: {one.verdict}" for one in others)
-    text = "; ".join(parts)
-    return f"{text[0].upper()}{text[1:]} (verdicts: {verdicts})."
+    sides = {
+        less: [label for label, value in clear.items() if value < 0],
+        more: [label for label, value in clear.items() if value > 0],
+    }
+    parts = [f"{side} with {_listed(labels)}" for side, labels in sides.items() if labels]
+    if not parts:
+        return f"{what} neither {less} nor {more} significantly with any other source"
+    return f"{what} significantly {' and '.join(parts)} than on fixed responses"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -220,5 +236,5 @@ def _notes(fixed: str, tests: int) -> tuple[str, ...]:
         "from there to the end, both intervals excluding 0; both rise: so does proxy; gold rises: "
         "proxy's interval includes 0; no rise: gold's does, or it is below.",
         f"Differences from {fixed} are paired by training seed; their p-values are those of paired "
-        f"t tests with Holm's correction over {tests}.",
+        f"t tests with Holm's correction over the {tests} of a column.",
     )

@@ -58,7 +58,10 @@ def test_a_reproduction_is_said_with_its_numbers():
     assert first.startswith("Teacher hacking is reproduced: on fixed responses")
     assert "(gold +0.5000 [" in first
     assert "proxy -0.5000 [" in first
-    assert second.startswith("The gold distance rises less than on fixed responses with fresh (")
+    assert second == (
+        "The distance to the oracle rises significantly less with fresh than on fixed responses; "
+        "at the end it is significantly smaller with fresh than on fixed responses."
+    )
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,7 @@ def test_what_is_no_hacking_is_said_to_be_none(proxy, words):
     first, second = concluded((TURNS, proxy), (TURNS, proxy)).sentences
     assert first.startswith("Teacher hacking is not reproduced")
     assert words in first
-    assert second.startswith("No difference is significant with fresh")
+    assert second.startswith("The distance to the oracle rises neither less nor more significantly")
 
 
 def test_tables_and_panels_hold_the_curves():
@@ -79,6 +82,7 @@ def test_tables_and_panels_hold_the_curves():
     assert ends.rows[0][3].value == 10
     assert rises.rows[0][1] == "hacking"
     assert rises.rows[1][4].value < 0  # less than on fixed responses
+    assert rises.rows[1][5].value == pytest.approx(-1)
     gold, proxy, both = found.panels
     assert gold.curves[0].x == (0, 10, 20)
     assert both.curves[0].x == proxy.curves[0].y

@@ -72,7 +72,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("analyses teacher_h", ["teacher_hacking"]),
         ("analyse teacher_h", ["teacher_hacking"]),
         ("analyse teacher_hacking orac", ["oracle="]),
-        ("analyse teacher_hacking steps=3 st", ["student=", "start_steps="]),
+        ("analyse teacher_hacking steps=3 st", ["start_steps=", "student="]),
         ("compare ma", ["main", "markdown="]),
         ("compare base=G", ["base=GKD", "base=GKD/minillm-1", "base=GKD/minillm-2"]),
         ("compare main de", ["deep/SFT"]),
