@@ -21,6 +21,7 @@ NAMES = (
     "gate",
     "gate_skew",
     "intervals",
+    "frontier",
     "recipes",
     "growth",
     "teacher_cache",
