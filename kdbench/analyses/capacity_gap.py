@@ -23,7 +23,7 @@ from pydantic import Field
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.against import Difference, curve_of_means, differences_from
 from kdbench.analyses.core.teachers import (
-    Start,
+    StudentStart,
     pure_distillation,
     several_teachers,
     start_keys,
@@ -96,7 +96,7 @@ class CapacityGap(Analysis, group="Capacity gap"):
         (), description="Teachers' checkpoints, three or more, for models of one's own"
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
-    start: Start | None = Field(
+    start: StudentStart | None = Field(
         None,
         description="Whether students start from random weights, another draw per training seed, "
         "or from the student's checkpoint (default: random on the toy world)",

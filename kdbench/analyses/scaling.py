@@ -25,7 +25,7 @@ from pydantic import Field
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.against import curve_of_means, differences_from
 from kdbench.analyses.core.teachers import (
-    Start,
+    StudentStart,
     pure_distillation,
     several_teachers,
     start_keys,
@@ -130,7 +130,7 @@ class Scaling(Analysis, group="Scaling"):
         description="Optimiser steps after which the loss is measured, four or more",
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
-    start: Start | None = Field(
+    start: StudentStart | None = Field(
         None,
         description="Whether students start from random weights, another draw per training seed, "
         "or from the student's checkpoint (default: random on the toy world)",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.errors import InputError
 
-Start = Literal["random", "student"]
+StudentStart = Literal["random", "student"]
 
 _TOY = {
     "batch_size": 32,
@@ -45,7 +45,7 @@ def several_teachers(world: AnalysisWorld, given: Sequence[str], least: int) -> 
     return named
 
 
-def start_keys(start: Start | None, world: AnalysisWorld) -> dict[str, Any]:
+def start_keys(start: StudentStart | None, world: AnalysisWorld) -> dict[str, Any]:
     """Keys of trainings: where students start, and what suits that on the toy world.
 
     Args:
