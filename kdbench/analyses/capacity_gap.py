@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses.core.against import Difference, curve_of_means, differences_from
+from kdbench.analyses.core.against import Difference, curve_of_means, differences_from, listed
 from kdbench.analyses.core.teachers import (
     StudentStart,
     pure_distillation,
@@ -78,7 +78,7 @@ class Taught:
 class CapacityGap(Analysis, group="Capacity gap"):
     """Students of teachers of several sizes, and whether the best teacher's student is the best.
 
-    On the toy world, `world=` also gets teachers of five sizes. With models of your own, name the
+    On the toy world, `world=` also gets teachers of four sizes. With models of your own, name the
     teachers with `teachers=` and the student with `student=`.
     """
 
@@ -213,11 +213,17 @@ def sentences(found: Sequence[Taught], alone: Mapping[int, float]) -> tuple[str,
     elif level:
         first = (
             f"No capacity gap is seen: no weaker teacher's student is better than that of {who}; "
-            f"those of {' and '.join(level)} are not told from it."
+            f"{_students_of(level)} not told from it."
         )
     else:
         first = f"No capacity gap is seen: the student of {who}, is the best of all."
     return first, _optimum_sentence(found), _alone_sentence(best, alone)
+
+
+def _students_of(teachers: Sequence[str]) -> str:
+    if len(teachers) == 1:
+        return f"the student of {teachers[0]} is"
+    return f"the students of {listed(teachers)} are"
 
 
 def _optimum_sentence(found: Sequence[Taught]) -> str:

@@ -121,7 +121,7 @@ class Paradox(Analysis, group="Paradox"):
     basis: ClassVar[str] = "abstracts, authors' code, third-party notes"
     world_kind: ClassVar[str] = "toy-sizes"
 
-    sizes: Names = Field(("2x64", "1x32"), description="Sizes of the toy world's students")
+    sizes: Names = Field(("2x64",), description="Sizes of the toy world's students")
     temperatures: Amounts = Field(
         (4.0,), description="Training temperatures of KD, in addition to 1"
     )

@@ -23,7 +23,7 @@ import numpy as np
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses.core.against import curve_of_means, differences_from
+from kdbench.analyses.core.against import curve_of_means, differences_from, listed
 from kdbench.analyses.core.teachers import (
     StudentStart,
     pure_distillation,
@@ -106,7 +106,7 @@ class Learnt:
 class Scaling(Analysis, group="Scaling"):
     """The student's held-out loss against tokens, for several teachers, and the law that fits it.
 
-    On the toy world, `world=` also gets teachers of five sizes, of which `sizes=` are used. With
+    On the toy world, `world=` also gets teachers of four sizes, of which `sizes=` are used. With
     models of your own, name the teachers with `teachers=` and the student with `student=`.
     """
 
@@ -258,8 +258,8 @@ def _teacher_sentence(found: Sequence[Learnt]) -> tuple[str, ...]:
         if difference.direction < 0
     ]
     who = f"At the largest budget, the student of {best.teacher}, the best teacher,"
-    parts = [f"ends below that of {' and '.join(told)} nats"] if told else []
-    parts += [f"ends above that of {' and '.join(lower)} nats"] if lower else []
+    parts = [f"ends below that of {listed(told)} nats"] if told else []
+    parts += [f"ends above that of {listed(lower)} nats"] if lower else []
     if not parts:
         return (f"{who} is not told from any other.",)
     return (f"{who} {', and '.join(parts)}.",)
