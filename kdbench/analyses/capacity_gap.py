@@ -313,7 +313,7 @@ def _panels(found: Sequence[Taught], alone: Mapping[int, float]) -> tuple[Panel,
     best = best_of(found).losses
     apart = [{seed: of.losses[seed] - best[seed] for seed in best} for of in found]
     difference = (curve_of_means("student", sizes, apart),)
-    less = "loss minus the best teacher's student"
+    less = "loss minus the best teacher's"
     return (
         Panel(title="Quality", x_label=x, y_label=y, curves=quality, log_x=True),
         Panel(title="Paired by seed", x_label=x, y_label=less, curves=difference, log_x=True),

@@ -90,5 +90,7 @@ def test_a_plan_names_the_students_of_the_first_teacher(world, tmp_path) -> None
         assert node in notes
     with pytest.raises(InputError, match="teachers=a: give 3 or more"):
         analyse(keys("teachers=a", *own, *places))
+    with pytest.raises(InputError, match="teacher=b: this analysis has several"):
+        analyse(keys("teacher=b", named, *own, *places))
     with pytest.raises(InputError, match="two folders have one name"):
         analyse(keys(f"teachers={named[9:]},other/a", *own, *places))

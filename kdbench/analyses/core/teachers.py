@@ -33,6 +33,8 @@ def several_teachers(world: AnalysisWorld, given: Sequence[str], least: int) -> 
         raise InputError(
             f"teachers={','.join(given)}: the toy world has its own; give student= and data= too"
         )
+    if world.folder is None and world.teacher is not None:
+        raise InputError(f"teacher={world.teacher}: this analysis has several; give teachers=")
     if world.folder is not None:
         given = [str(path) for path in sorted(world.folder.glob("teacher-*"))]
     named = {Path(path).name.removeprefix("teacher-"): path for path in given}
