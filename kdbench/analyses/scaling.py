@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 ALONE = "no teacher"
 _LEAST_BUDGETS = 4  # three for the law, one to predict
-_OF_CURVE = 40  # points of a drawn law
+_OF_CURVE = 12  # points of a drawn law
 
 Losses = Mapping[int, Mapping[float, float]]
 """Held-out loss by tokens, by training seed."""
@@ -326,13 +326,16 @@ def _panels(found: Sequence[Learnt]) -> tuple[Panel, ...]:
         predicted.append(curve_of_means(learnt.teacher, list(grid), drawn))
     x, y = "response tokens", "held-out loss (nats per token)"
     return (
-        Panel(title="Measured", x_label=x, y_label=y, curves=tuple(measured), log_x=True),
+        Panel(
+            title="Measured", x_label=x, y_label=y, curves=tuple(measured), log_x=True, log_y=True
+        ),
         Panel(
             title="Law fitted without the last point",
             x_label=x,
             y_label=y,
             curves=tuple(predicted),
             log_x=True,
+            log_y=True,
         ),
     )
 
