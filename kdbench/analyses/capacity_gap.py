@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses.core.against import Difference, curve_of_means, differences_from
+from kdbench.analyses.core.against import Difference, curve_of_means, differences_from, listed
 from kdbench.analyses.core.teachers import (
-    Start,
+    StudentStart,
     pure_distillation,
     several_teachers,
     start_keys,
@@ -78,7 +78,7 @@ class Taught:
 class CapacityGap(Analysis, group="Capacity gap"):
     """Students of teachers of several sizes, and whether the best teacher's student is the best.
 
-    On the toy world, `world=` also gets teachers of five sizes. With models of your own, name the
+    On the toy world, `world=` also gets teachers of four sizes. With models of your own, name the
     teachers with `teachers=` and the student with `student=`.
     """
 
@@ -96,7 +96,7 @@ class CapacityGap(Analysis, group="Capacity gap"):
         (), description="Teachers' checkpoints, three or more, for models of one's own"
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
-    start: Start | None = Field(
+    start: StudentStart | None = Field(
         None,
         description="Whether students start from random weights, another draw per training seed, "
         "or from the student's checkpoint (default: random on the toy world)",
@@ -213,11 +213,17 @@ def sentences(found: Sequence[Taught], alone: Mapping[int, float]) -> tuple[str,
     elif level:
         first = (
             f"No capacity gap is seen: no weaker teacher's student is better than that of {who}; "
-            f"those of {' and '.join(level)} are not told from it."
+            f"{_students_of(level)} not told from it."
         )
     else:
         first = f"No capacity gap is seen: the student of {who}, is the best of all."
     return first, _optimum_sentence(found), _alone_sentence(best, alone)
+
+
+def _students_of(teachers: Sequence[str]) -> str:
+    if len(teachers) == 1:
+        return f"the student of {teachers[0]} is"
+    return f"the students of {listed(teachers)} are"
 
 
 def _optimum_sentence(found: Sequence[Taught]) -> str:
@@ -304,7 +310,12 @@ def _panels(found: Sequence[Taught], alone: Mapping[int, float]) -> tuple[Panel,
     x = "parameters of the teacher"
     y = "held-out loss (nats per token)"
     quality = (teachers, students, flat)
+    best = best_of(found).losses
+    apart = [{seed: of.losses[seed] - best[seed] for seed in best} for of in found]
+    difference = (curve_of_means("student", sizes, apart),)
+    less = "loss minus the best teacher's"
     return (
         Panel(title="Quality", x_label=x, y_label=y, curves=quality, log_x=True),
+        Panel(title="Paired by seed", x_label=x, y_label=less, curves=difference, log_x=True),
         Panel(title="Fidelity", x_label=x, y_label="KL to it (nats)", curves=(kl,), log_x=True),
     )

@@ -61,7 +61,7 @@ FIDELITY = {
 
 
 @dataclass(frozen=True)
-class Condition:
+class DistillationCondition:
     """A way of distilling a student.
 
     Attributes:
@@ -93,7 +93,7 @@ class Measured:
         change: Fidelity minus that of the undistilled student of the same seed, by measure.
     """
 
-    conditions: tuple[Condition, ...]
+    conditions: tuple[DistillationCondition, ...]
     seeds: tuple[int, ...]
     score: np.ndarray
     gain: np.ndarray
@@ -121,7 +121,7 @@ class Paradox(Analysis, group="Paradox"):
     basis: ClassVar[str] = "abstracts, authors' code, third-party notes"
     world_kind: ClassVar[str] = "toy-sizes"
 
-    sizes: Names = Field(("2x64", "1x32"), description="Sizes of the toy world's students")
+    sizes: Names = Field(("2x64",), description="Sizes of the toy world's students")
     temperatures: Amounts = Field(
         (4.0,), description="Training temperatures of KD, in addition to 1"
     )
@@ -145,7 +145,7 @@ class Paradox(Analysis, group="Paradox"):
         ]
         return self._concluded(measured(conditions, tables, self.tasks))
 
-    def conditions(self, world: "AnalysisWorld") -> tuple[Condition, ...]:
+    def conditions(self, world: "AnalysisWorld") -> tuple[DistillationCondition, ...]:
         """All conditions, those of one size together.
 
         Raises:
@@ -154,7 +154,10 @@ class Paradox(Analysis, group="Paradox"):
         kinds = [("KD", False), *((f"KD T {value:g}", False) for value in self.temperatures)]
         kinds += [(f"KD noise {value:g}", True) for value in self.noises]
         sizes = self._starts(world)
-        found = tuple(Condition(size, *kind) for size, kind in product(sizes, dict.fromkeys(kinds)))
+        found = tuple(
+            DistillationCondition(size, *kind)
+            for size, kind in product(sizes, dict.fromkeys(kinds))
+        )
         if len(found) < 3:
             raise InputError("temperatures=, noises=: give more values; three conditions are few")
         return found
@@ -174,7 +177,10 @@ class Paradox(Analysis, group="Paradox"):
         return starts
 
     def _table(
-        self, world: "AnalysisWorld", conditions: Sequence[Condition], temperature: float
+        self,
+        world: "AnalysisWorld",
+        conditions: Sequence[DistillationCondition],
+        temperature: float,
     ) -> dict[str, Any]:
         own = {
             "KD": {},
@@ -222,7 +228,9 @@ class Paradox(Analysis, group="Paradox"):
 
 
 def measured(
-    conditions: Sequence[Condition], tables: "Sequence[FilledRows]", tasks: Sequence[str]
+    conditions: Sequence[DistillationCondition],
+    tables: "Sequence[FilledRows]",
+    tasks: Sequence[str],
 ) -> Measured:
     """Read the tables, one for each sampling temperature."""
     seeds = tuple(sorted(tables[0].of(conditions[0].label)))

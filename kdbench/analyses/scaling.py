@@ -23,9 +23,9 @@ import numpy as np
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
-from kdbench.analyses.core.against import curve_of_means, differences_from
+from kdbench.analyses.core.against import curve_of_means, differences_from, listed
 from kdbench.analyses.core.teachers import (
-    Start,
+    StudentStart,
     pure_distillation,
     several_teachers,
     start_keys,
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 ALONE = "no teacher"
 _LEAST_BUDGETS = 4  # three for the law, one to predict
-_OF_CURVE = 40  # points of a drawn law
+_OF_CURVE = 12  # points of a drawn law
 
 Losses = Mapping[int, Mapping[float, float]]
 """Held-out loss by tokens, by training seed."""
@@ -106,7 +106,7 @@ class Learnt:
 class Scaling(Analysis, group="Scaling"):
     """The student's held-out loss against tokens, for several teachers, and the law that fits it.
 
-    On the toy world, `world=` also gets teachers of five sizes, of which `sizes=` are used. With
+    On the toy world, `world=` also gets teachers of four sizes, of which `sizes=` are used. With
     models of your own, name the teachers with `teachers=` and the student with `student=`.
     """
 
@@ -130,7 +130,7 @@ class Scaling(Analysis, group="Scaling"):
         description="Optimiser steps after which the loss is measured, four or more",
     )
     method: str = Field("kd", description="Method of kdbench train with which students learn")
-    start: Start | None = Field(
+    start: StudentStart | None = Field(
         None,
         description="Whether students start from random weights, another draw per training seed, "
         "or from the student's checkpoint (default: random on the toy world)",
@@ -258,8 +258,8 @@ def _teacher_sentence(found: Sequence[Learnt]) -> tuple[str, ...]:
         if difference.direction < 0
     ]
     who = f"At the largest budget, the student of {best.teacher}, the best teacher,"
-    parts = [f"ends below that of {' and '.join(told)} nats"] if told else []
-    parts += [f"ends above that of {' and '.join(lower)} nats"] if lower else []
+    parts = [f"ends below that of {listed(told)} nats"] if told else []
+    parts += [f"ends above that of {listed(lower)} nats"] if lower else []
     if not parts:
         return (f"{who} is not told from any other.",)
     return (f"{who} {', and '.join(parts)}.",)
@@ -326,13 +326,16 @@ def _panels(found: Sequence[Learnt]) -> tuple[Panel, ...]:
         predicted.append(curve_of_means(learnt.teacher, list(grid), drawn))
     x, y = "response tokens", "held-out loss (nats per token)"
     return (
-        Panel(title="Measured", x_label=x, y_label=y, curves=tuple(measured), log_x=True),
+        Panel(
+            title="Measured", x_label=x, y_label=y, curves=tuple(measured), log_x=True, log_y=True
+        ),
         Panel(
             title="Law fitted without the last point",
             x_label=x,
             y_label=y,
             curves=tuple(predicted),
             log_x=True,
+            log_y=True,
         ),
     )
 

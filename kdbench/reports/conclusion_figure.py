@@ -9,6 +9,7 @@ from kdbench.store.conclusions import Conclusion, Curve, Panel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 Theme = Literal["light", "dark"]
@@ -52,12 +53,33 @@ def _figure(shown: Sequence[Panel], theme: Theme) -> "Figure":
         axes.set_title(panel.title)
         axes.set_xlabel(panel.x_label)
         axes.set_ylabel(panel.y_label)
-        axes.set_xscale("log" if panel.log_x else "linear")
-        axes.set_yscale("log" if panel.log_y else "linear")
+        if panel.log_x:
+            axes.set_xscale("log")
+            _label_plainly(axes.xaxis)
+        if panel.log_y:
+            axes.set_yscale("log")
+            _label_plainly(axes.yaxis)
         for curve in panel.curves:
             handles.setdefault(curve.label, _draw(axes, curve, styles[curve.label]))
     legend(figure, [handles[label] for label in labels], labels)
     return figure
+
+
+def _label_plainly(axis: "Axis") -> None:
+    """Plain numbers at a logarithmic axis, as labels are not read as mathematics."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(lambda value, _: _short(value))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def _short(value: float) -> str:
+    """A tick: 0.2, 500, 20k, 1M."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= size:
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
 
 
 def _style(place: int, theme: Theme) -> dict[str, Any]:

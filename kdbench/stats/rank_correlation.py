@@ -1,6 +1,5 @@
 """Rank correlation of two numbers over conditions, with a bootstrap that resamples them whole."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,27 +53,30 @@ def rank_correlation(
         The correlation; None if one of the two does not vary. Its interval is None with fewer than
         three conditions or two repetitions.
     """
-    points = np.stack([first.mean(1), second.mean(1)])[:, None]
-    (value,) = _correlations(*points, within)
+    means = first.mean(1)[None], second.mean(1)[None]
+    value = float(_correlations(*means, within)[0])
     if np.isnan(value):
         return None
     n = first.shape[0] * first.shape[2]
     if first.shape[0] < 3 or first.shape[1] < 2:
-        return RankCorrelation(float(value), None, None, n)
-    drawn = _correlations(*_resampled((first, second), resamples), within)
+        return RankCorrelation(value, None, None, n)
+    drawn = _correlations(*_resampled(first, second, resamples), within)
     alpha = 1 - CONFIDENCE
     low, high = np.nanquantile(drawn, [alpha / 2, 1 - alpha / 2])
-    return RankCorrelation(float(value), min(float(low), value), max(float(high), value), n)
+    return RankCorrelation(value, min(float(low), value), max(float(high), value), n)
 
 
-def _resampled(numbers: Sequence[np.ndarray], resamples: int) -> list[np.ndarray]:
+def _resampled(
+    first: np.ndarray, second: np.ndarray, resamples: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Means over resampled repetitions of resampled conditions, (resamples, conditions, points)."""
     rng = np.random.default_rng(0)
-    conditions, repetitions, _ = numbers[0].shape
+    conditions, repetitions, _ = first.shape
     shares = rng.multinomial(repetitions, [1 / repetitions] * repetitions, resamples) / repetitions
     rows = rng.integers(0, conditions, (resamples, conditions))
     each = np.arange(resamples)[:, None]
-    return [np.einsum("csp,rs->rcp", of, shares)[each, rows] for of in numbers]
+    one, other = (np.einsum("csp,rs->rcp", of, shares)[each, rows] for of in (first, second))
+    return one, other
 
 
 def _correlations(first: np.ndarray, second: np.ndarray, within: bool) -> np.ndarray:
@@ -88,4 +90,6 @@ def _correlations(first: np.ndarray, second: np.ndarray, within: bool) -> np.nda
         centred.append(ranks - ranks.mean(1, keepdims=True))
     spreads = np.sqrt((centred[0] ** 2).sum(1) * (centred[1] ** 2).sum(1))
     products = (centred[0] * centred[1]).sum(1)
-    return np.divide(products, spreads, out=np.full(len(products), np.nan), where=spreads > 0)
+    found: np.ndarray = np.full(len(products), np.nan)
+    np.divide(products, spreads, out=found, where=spreads > 0)
+    return found

@@ -5,12 +5,19 @@ import pytest
 
 from kdbench.analyses import analyses
 from kdbench.analyses.core.run import analyse
-from kdbench.analyses.paradox import FIDELITY, Condition, Measured, cells, measured, sentences
+from kdbench.analyses.paradox import (
+    FIDELITY,
+    DistillationCondition,
+    Measured,
+    cells,
+    measured,
+    sentences,
+)
 from kdbench.config.fill import parse_with_changes
 from kdbench.errors import InputError
 
 SEEDS = (10, 11, 12)
-CONDITIONS = tuple(Condition("2x64", f"KD {n}", n > 2) for n in range(5))
+CONDITIONS = tuple(DistillationCondition("2x64", f"KD {n}", n > 2) for n in range(5))
 
 
 def made(gain: np.ndarray, change: np.ndarray) -> Measured:
@@ -76,7 +83,10 @@ class Table:
 
 
 def test_gain_is_over_sft_of_the_same_size_and_seed() -> None:
-    conditions = [Condition("2x64", "KD", False), Condition("1x32", "KD", False)]
+    conditions = [
+        DistillationCondition("2x64", "KD", False),
+        DistillationCondition("1x32", "KD", False),
+    ]
     found = measured(conditions, [Table(), Table()], ["dolly", "vicuna"])
     assert found.gain.shape == (2, 3, 4)
     assert found.gain[0, 0] == pytest.approx([4.0] * 4)  # 13 - 10 + 0.1 · 10

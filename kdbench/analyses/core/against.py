@@ -83,3 +83,9 @@ def curve_of_means(
         high=tuple(high) if known else (),
         joined=joined,
     )
+
+
+def listed(words: Sequence[str]) -> str:
+    """Words as a sentence lists them: `a, b and c`."""
+    *before, last = words
+    return f"{', '.join(before)} and {last}" if before else last

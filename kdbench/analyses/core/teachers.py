@@ -7,7 +7,7 @@ from typing import Any, Literal
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.errors import InputError
 
-Start = Literal["random", "student"]
+StudentStart = Literal["random", "student"]
 
 _TOY = {
     "batch_size": 32,
@@ -33,6 +33,8 @@ def several_teachers(world: AnalysisWorld, given: Sequence[str], least: int) -> 
         raise InputError(
             f"teachers={','.join(given)}: the toy world has its own; give student= and data= too"
         )
+    if world.folder is None and world.teacher is not None:
+        raise InputError(f"teacher={world.teacher}: this analysis has several; give teachers=")
     if world.folder is not None:
         given = [str(path) for path in sorted(world.folder.glob("teacher-*"))]
     named = {Path(path).name.removeprefix("teacher-"): path for path in given}
@@ -45,7 +47,7 @@ def several_teachers(world: AnalysisWorld, given: Sequence[str], least: int) -> 
     return named
 
 
-def start_keys(start: Start | None, world: AnalysisWorld) -> dict[str, Any]:
+def start_keys(start: StudentStart | None, world: AnalysisWorld) -> dict[str, Any]:
     """Keys of trainings: where students start, and what suits that on the toy world.
 
     Args:

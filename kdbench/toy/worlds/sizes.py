@@ -14,7 +14,6 @@ SIZES = {
     "2x64": (Size(layers=2, width=64, heads=4, inner=176), 5e-3),
     "3x96": (Size(layers=3, width=96, heads=4, inner=264), 3e-3),
     "4x128": (Size(layers=4, width=128, heads=4, inner=352), 2e-3),
-    "5x160": (Size(layers=5, width=160, heads=4, inner=440), 1.5e-3),
 }
 
 
