@@ -94,21 +94,22 @@ class ExposureBias(Analysis, group="Exposure bias"):
         """Excess errors by row, the paired comparisons, and the correlation with the score."""
         given, own = [*self.off_policy, _GIVEN], [_SAMPLED, *self.on_policy]
         errors = {label: filled.values(label, _ERROR) for label in (*given, *own)}
-        comparisons = {
-            "own prefixes - given prefixes, means of the rows": (
-                _means([errors[label] for label in own]),
-                _means([errors[label] for label in given]),
-            ),
-            f"{_SAMPLED} - {_GIVEN}, one loss": (errors[_SAMPLED], errors[_GIVEN]),
-        }
-        found = {name: difference_over_seeds(*pair) for name, pair in comparisons.items()}
+        overall = difference_over_seeds(
+            _means([errors[label] for label in own]), _means([errors[label] for label in given])
+        )
+        clean = difference_over_seeds(errors[_SAMPLED], errors[_GIVEN])
         scores = {label: filled.values(label, _SCORE) for label in (*given, *own)}
         relation = correlation_over_seeds(errors, scores)
         return self.conclude(
-            *_sentences(*found.values(), relation, len(errors)),
+            *_sentences(overall, clean, relation, len(errors)),
             tables=(
                 _rows_table(filled, given, own),
-                _comparisons_table(found),
+                _comparisons_table(
+                    {
+                        "own prefixes - given prefixes, means of the rows": overall,
+                        f"{_SAMPLED} - {_GIVEN}, one loss": clean,
+                    }
+                ),
                 _relation_table(relation),
             ),
             panels=tuple(_panels(filled, errors, scores)),
