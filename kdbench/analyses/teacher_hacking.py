@@ -67,9 +67,9 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
     start_steps: AtLeastOne = Field(
         100, description="Optimiser steps of the student's start on them"
     )
-    prompts: AtLeastOne = Field(400, description="Prompts from which students learn")
+    prompts: AtLeastOne = Field(160, description="Prompts from which students learn")
     passes: AtLeastOne = Field(
-        16, description="Passes over the prompts, where one is usual; steps= overrides it"
+        20, description="Passes over the prompts, where one is usual; steps= overrides it"
     )
     completions: int = Field(
         4, ge=2, le=64, description="Responses to each prompt in the source of more fixed ones"
@@ -103,52 +103,10 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
             world: Models and data.
             repeated: File of the prompts, each as often as it gets a fixed response.
         """
-        oracle = self._oracle(world)
-        is_toy = world.folder is not None
-        random = "random:" if is_toy else ""
-        of_oracle = {
-            "method": "seqkd",
-            "teacher": oracle,
-            "limit": self.teacher_prompts,
-            "batch_size": 32,
-            "lr_schedule": "cosine",
-            "warmup_steps": 20 if is_toy else 0,
-            "watch": {"oracle": oracle},
-        }
-        rates = (2e-3, 5e-3) if is_toy else (self.learning_rate, self.learning_rate)
-        kl = {"method": "seqkd", "kd_ratio": 1.0}
-        valid = None if world.data is None else str(world.data / self.train_set / "valid.jsonl")
-        more = {"train_set": str(repeated), "valid_set": valid}
-        more["limit"] = self.prompts * self.completions
         return {
             "title": self.title,
-            "teacher": {
-                "label": "Teacher",
-                "train": {
-                    **of_oracle,
-                    "student": f"{random}{oracle if is_toy else world.teacher}",
-                    "steps": self.teacher_steps,
-                    "learning_rate": rates[0],
-                },
-            },
-            "student": {
-                "label": "Start",
-                "train": {
-                    **of_oracle,
-                    "student": f"{random}{world.student}",
-                    "steps": self.start_steps,
-                    "learning_rate": rates[1],
-                },
-            },
-            "rows": [
-                {"label": FIXED, "train": kl},
-                {"label": self.more_fixed, "train": {**kl, **more}},
-                {"label": FRESH, "train": {**kl, "fresh": True}},
-                {
-                    "label": STUDENT,
-                    "train": {"method": "gkd", "teacher_weight": 0.0, "student_fraction": 1.0},
-                },
-            ],
+            **self._models_of_oracle(world),
+            "rows": self._students(world, repeated),
             "train": {
                 "train_set": self.train_set,
                 "limit": self.prompts,
@@ -161,12 +119,60 @@ class TeacherHacking(Analysis, group="Teacher hacking"):
                 "validate_every": max(1, self.planned_steps // self.measurements),
                 "validation_limit": 100,
                 "validation_samples": 1,
-                "watch": {"oracle": oracle, "teacher": "teacher"},
+                "watch": {"oracle": self._oracle(world), "teacher": "teacher"},
             },
             "evaluate": {"metrics": ["lm_loss"], "limit": 20, "seeds": [10]},
             "tasks": ["dolly"],
             "columns": ["AVG", "log:eval_kl_oracle", "log:eval_kl_teacher"],
         }
+
+    def _models_of_oracle(self, world: "AnalysisWorld") -> dict[str, Any]:
+        """The teacher and the student's start, which learn the oracle's responses.
+
+        On the toy world they have the sizes of its two models and random weights.
+        """
+        oracle, is_toy = self._oracle(world), world.folder is not None
+        common = {
+            "method": "seqkd",
+            "teacher": oracle,
+            "limit": self.teacher_prompts,
+            "batch_size": 32,
+            "lr_schedule": "cosine",
+            "warmup_steps": 20 if is_toy else 0,
+            "validate_every": 40,  # whatever that of the students is
+            "watch": {"oracle": oracle},
+        }
+        teacher = {
+            "student": f"random:{oracle}" if is_toy else world.teacher,
+            "steps": self.teacher_steps,
+            "learning_rate": 2e-3 if is_toy else self.learning_rate,
+        }
+        start = {
+            "student": f"random:{world.student}" if is_toy else world.student,
+            "steps": self.start_steps,
+            "learning_rate": 5e-3 if is_toy else self.learning_rate,
+        }
+        return {
+            "teacher": {"label": "Teacher", "train": {**common, **teacher}},
+            "student": {"label": "Start", "train": {**common, **start}},
+        }
+
+    def _students(self, world: "AnalysisWorld", repeated: Path) -> list[dict[str, Any]]:
+        """A row for each source of responses, all with KL(teacher‖student) at every token."""
+        kl = {"method": "seqkd", "kd_ratio": 1.0}
+        valid = None if world.data is None else str(world.data / self.train_set / "valid.jsonl")
+        more = {
+            "train_set": str(repeated),
+            "valid_set": valid,
+            "limit": self.prompts * self.completions,
+        }
+        own = {"method": "gkd", "teacher_weight": 0.0, "student_fraction": 1.0}
+        return [
+            {"label": FIXED, "train": kl},
+            {"label": self.more_fixed, "train": {**kl, **more}},
+            {"label": FRESH, "train": {**kl, "fresh": True}},
+            {"label": STUDENT, "train": own},
+        ]
 
     @property
     def planned_steps(self) -> int:

@@ -75,7 +75,7 @@ class Entry(Settings):
 class WorldKeys(Settings):
     """What the table needs made before it is filled."""
 
-    kind: str = Field(description="name of a world: toy-extras")
+    kind: str = Field(description="name of a world: toy or toy-extras")
     folder: Path = Field(description="folder of the world")
 
 

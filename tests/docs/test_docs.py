@@ -32,9 +32,11 @@ import yaml
 
 import kdbench
 from kdbench import config
+from kdbench.analyses import analyses
 from kdbench.cli.verbs import app
 from kdbench.comparing.settings import CompareSettings, PlanSettings, RegressSettings
-from kdbench.config.fill import parse_fill
+from kdbench.config.analysing import AnalysisKeys
+from kdbench.config.fill import parse_fill, parse_with_changes
 from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
@@ -89,7 +91,20 @@ def parse_published(words: list[str]) -> None:
     assert method in {row.method for row in method_spreads(least_sources=1)}
 
 
+def parse_analysis(arguments: list[str]) -> None:
+    """Parse an `analyse` command; the analysis of a file of one's own exists on its page alone."""
+    name, *keys = arguments
+    if name == "NAME":
+        return
+    if name in analyses.names():
+        parse_with_changes(analyses.get(name), keys)
+    else:
+        assert any(key.startswith("plugins=") for key in keys)
+        parse_with_changes(AnalysisKeys, keys)
+
+
 WHOLE = {
+    "analyse": parse_analysis,
     "fill": parse_fill,
     "compare": functools.partial(config.parse, CompareSettings),
     "judge": functools.partial(config.parse, JudgeSettings),

@@ -42,5 +42,5 @@ def test_an_answer_without_a_figure_loads_no_library(tmp_path):
 
 def test_a_damaged_answer_is_a_line(tmp_path):
     (tmp_path / "example.json").write_text("{")
-    with pytest.raises(InputError, match="example.json"):
+    with pytest.raises(InputError, match=r"example\.json"):
         analyses_page(source(tmp_path))

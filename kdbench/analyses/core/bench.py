@@ -23,7 +23,7 @@ class AnalysisWorld:
     """The models and data of an analysis.
 
     Attributes:
-        kind: What it is, such as `toy`, or `own models`.
+        kind: What it is, such as `toy`; for models of one's own `TEACHER → STUDENT`.
         student: Checkpoint from which students start.
         teacher: Teacher's checkpoint; None without one.
         data: Folder of the data sets.
@@ -114,7 +114,8 @@ class AnalysisBench:
         if data is not None and not data.is_dir():
             raise InputError(f"data={data}: no such folder{nearest_path(data)}")
         assert analysis.student is not None  # noqa: S101 - refused above
-        return AnalysisWorld("own models", analysis.student, analysis.teacher, data)
+        names = [Path(model).name for model in (analysis.teacher, analysis.student) if model]
+        return AnalysisWorld(" → ".join(names), analysis.student, analysis.teacher, data)
 
     def keep(self, name: str, text: str) -> Path:
         """Write a file that tables need, such as a data set, unless it is there with this content.

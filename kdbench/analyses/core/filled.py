@@ -57,9 +57,20 @@ class FilledRows:
         return self._each(label, lambda run: self._cell(run, column))
 
     def value(self, label: str, column: str) -> float:
-        """A measure of a row with one model, such as the teacher's."""
-        run = next(row.run for row in self.rows if row.label == label)
-        return self._cell(run, column)
+        """A measure of a row with one model, such as the teacher's.
+
+        Args:
+            label: Label of the row.
+            column: A column of `kdbench table`.
+
+        Raises:
+            InputError: As for `values`.
+            KeyError: There is no such row.
+        """
+        runs = [row.run for row in self.rows if row.label == label]
+        if not runs:
+            raise KeyError(label)
+        return self._cell(runs[0], column)
 
     def curves(self, label: str, name: str) -> Curves:
         """A value of the training logs of a row, by step, by training seed.

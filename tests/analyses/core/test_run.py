@@ -60,7 +60,7 @@ def test_an_analysis_runs_once_and_then_only_answers(small, tmp_path, monkeypatc
     stored = read_conclusion(folder / "teacher_helps.json")
     assert stored == done.conclusion
     assert stored.settings["train.steps"] == "2"
-    assert stored.settings["models"] == "own models"
+    assert stored.settings["models"] == "teacher → student"
     assert str(tmp_path) not in (folder / "teacher_helps.json").read_text()
     assert stored.panels[0].curves[0].x == (1, 2)
     assert "as far from" in stored.sentences[0]  # one seed has no interval
