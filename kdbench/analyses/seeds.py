@@ -89,13 +89,16 @@ class Seeds(Analysis, group="Seeds"):
     def run(self, bench: AnalysisBench) -> Conclusion:
         """Read the stored results, or fill the table; then split the variance."""
         if self.stored is not None:
-            return self._conclude(seed_scores(runs_in(self.stored), self.metric, str(self.stored)))
+            found = seed_scores(runs_in(self.stored), self.metric, str(self.stored))
+            settings = {"metric": self.metric}  # others are of the training
+            return self._conclude(found).model_copy(update={"settings": settings})
         runs = runs_of_table(bench.fill(self.table(bench.world)))
         return self._conclude(seed_scores(runs, self.metric, "the table"))
 
     def _conclude(self, found: SeedScores) -> Conclusion:
         noise = ranking_noise(found.scores, found.tasks)
-        order = found.scores.mean(axis=1).argsort()[::-1]
+        means = found.scores.mean(axis=1)
+        order = (means if found.lower else -means).argsort()
         labels, scores = [found.labels[place] for place in order], found.scores[order]
         pairs = _pairs(labels, scores, noise)
         tau = _clipped(mean_over_seeds(dict(zip(found.seeds, agreement(scores), strict=True))))

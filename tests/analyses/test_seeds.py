@@ -74,6 +74,13 @@ def test_neighbours_are_the_ranking_and_their_gaps():
     assert len(variance.rows) == 6
 
 
+def test_of_losses_the_lower_one_is_better():
+    scores = np.array([[1.0, 1.1], [5.0, 5.2], [3.0, 3.1]])
+    found = conclude(SeedScores(tuple("abc"), (1, 2), scores, (), lower=True))
+    assert [label for label, *_ in found.tables[2].rows] == ["a - c", "c - b"]
+    assert found.tables[2].rows[0][1].value == pytest.approx(-2.0)
+
+
 def test_equal_methods_are_said_to_be():
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(4, 5)) + 50

@@ -29,6 +29,7 @@ class SeedScores:
         tasks: Scores by prompt of each task, (recipes, seeds, prompts); empty if the metric has
             none.
         left_out: Recipes that lack a seed that others have.
+        lower: Whether lower scores are better.
     """
 
     labels: tuple[str, ...]
@@ -36,6 +37,7 @@ class SeedScores:
     scores: "np.ndarray"
     tasks: "tuple[np.ndarray, ...]"
     left_out: tuple[str, ...] = ()
+    lower: bool = False
 
 
 def runs_of_table(filled: FilledRows) -> RunsBySeed:
@@ -108,6 +110,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
         np.array(scores, dtype=float),
         known if len(known) == len(tasks) else (),
         tuple(label for label in runs if label not in kept),
+        every[0].results[tasks[0]].metrics[metric].direction == "lower",
     )
 
 
