@@ -22,7 +22,7 @@ from pydantic import Field
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
-from kdbench.analyses.seeded.curves import seed_curve
+from kdbench.analyses.seeded.curves import BySeed, seed_curve
 from kdbench.config import Names
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
@@ -40,8 +40,6 @@ _ERROR, _OWN, _TEACHERS, _SCORE = "exposure_error", "fkl@student", "fkl@teacher"
 _GIVEN, _SAMPLED = "GKD given prefixes", "GKD own prefixes"
 _FEWEST = 10
 """Responses that must reach a token index for it to be drawn."""
-
-BySeed = Mapping[int, float]
 
 
 @analyses.register("exposure_bias")
