@@ -22,7 +22,7 @@ from pydantic import Field
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
-from kdbench.analyses.seeded.curves import seed_curve
+from kdbench.analyses.seeded.curves import BySeed, seed_curve
 from kdbench.config import Names
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
@@ -40,8 +40,6 @@ _ERROR, _OWN, _TEACHERS, _SCORE = "exposure_error", "fkl@student", "fkl@teacher"
 _GIVEN, _SAMPLED = "GKD given prefixes", "GKD own prefixes"
 _FEWEST = 10
 """Responses that must reach a token index for it to be drawn."""
-
-BySeed = Mapping[int, float]
 
 
 @analyses.register("exposure_bias")
@@ -94,21 +92,22 @@ class ExposureBias(Analysis, group="Exposure bias"):
         """Excess errors by row, the paired comparisons, and the correlation with the score."""
         given, own = [*self.off_policy, _GIVEN], [_SAMPLED, *self.on_policy]
         errors = {label: filled.values(label, _ERROR) for label in (*given, *own)}
-        comparisons = {
-            "own prefixes - given prefixes, means of the rows": (
-                _means([errors[label] for label in own]),
-                _means([errors[label] for label in given]),
-            ),
-            f"{_SAMPLED} - {_GIVEN}, one loss": (errors[_SAMPLED], errors[_GIVEN]),
-        }
-        found = {name: difference_over_seeds(*pair) for name, pair in comparisons.items()}
+        overall = difference_over_seeds(
+            _means([errors[label] for label in own]), _means([errors[label] for label in given])
+        )
+        clean = difference_over_seeds(errors[_SAMPLED], errors[_GIVEN])
         scores = {label: filled.values(label, _SCORE) for label in (*given, *own)}
         relation = correlation_over_seeds(errors, scores)
         return self.conclude(
-            *_sentences(*found.values(), relation, len(errors)),
+            *_sentences(overall, clean, relation, len(errors)),
             tables=(
                 _rows_table(filled, given, own),
-                _comparisons_table(found),
+                _comparisons_table(
+                    {
+                        "own prefixes - given prefixes, means of the rows": overall,
+                        f"{_SAMPLED} - {_GIVEN}, one loss": clean,
+                    }
+                ),
                 _relation_table(relation),
             ),
             panels=tuple(_panels(filled, errors, scores)),

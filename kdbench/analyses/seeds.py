@@ -18,7 +18,7 @@ from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
-from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import ScoresBySeed, runs_in, runs_of_table, seed_scores
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
@@ -50,7 +50,7 @@ _LIKELY = 0.2
 
 
 @analyses.register("seeds")
-class Seeds(Analysis, group="Seeds"):
+class RankingBySeeds(Analysis, group="Seeds"):
     """How much of a ranking is noise: of a filled table, or of a small one that it fills.
 
     With stored= it reads the results of any table with several training seeds, and trains nothing.
@@ -89,13 +89,16 @@ class Seeds(Analysis, group="Seeds"):
     def run(self, bench: AnalysisBench) -> Conclusion:
         """Read the stored results, or fill the table; then split the variance."""
         if self.stored is not None:
-            return self._conclude(seed_scores(runs_in(self.stored), self.metric, str(self.stored)))
+            found = seed_scores(runs_in(self.stored), self.metric, str(self.stored))
+            settings = {"metric": self.metric}  # others are of the training
+            return self._conclude(found).model_copy(update={"settings": settings})
         runs = runs_of_table(bench.fill(self.table(bench.world)))
         return self._conclude(seed_scores(runs, self.metric, "the table"))
 
-    def _conclude(self, found: SeedScores) -> Conclusion:
+    def _conclude(self, found: ScoresBySeed) -> Conclusion:
         noise = ranking_noise(found.scores, found.tasks)
-        order = found.scores.mean(axis=1).argsort()[::-1]
+        means = found.scores.mean(axis=1)
+        order = (means if found.lower else -means).argsort()
         labels, scores = [found.labels[place] for place in order], found.scores[order]
         pairs = _pairs(labels, scores, noise)
         tau = _clipped(mean_over_seeds(dict(zip(found.seeds, agreement(scores), strict=True))))

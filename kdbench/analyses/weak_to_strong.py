@@ -24,6 +24,7 @@ from pydantic import Field
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
+from kdbench.analyses.seeded.curves import BySeed
 from kdbench.config import Names
 from kdbench.config.kinds import AtLeastOne
 from kdbench.metrics import base_of, metrics
@@ -41,8 +42,6 @@ from kdbench.store.conclusions import (
 
 _WEAK, _START, _CEILING = "Weak", "Strong start", "Ceiling"
 _PLAIN, _CONFIDENT = "Weak labels", "Weak labels and confidence"
-
-BySeed = Mapping[int, float]
 
 
 @analyses.register("weak_to_strong")

@@ -205,14 +205,15 @@ def _share(ratio: float, seeds: int) -> float:
 
 def _chance(tasks: Sequence[np.ndarray]) -> float:
     """The variance of a score by methods × seeds × prompts, over all tasks."""
-    return sum(_three_way(scores) / scores.shape[2] for scores in tasks) / len(tasks) ** 2
+    parts = [_three_way(scores) / int(scores.shape[2]) for scores in tasks]
+    return sum(parts) / len(tasks) ** 2
 
 
 def _prompts(tasks: Sequence[np.ndarray]) -> float:
     """The variance of a method's mean by methods × prompts, over all tasks."""
     parts = []
     for scores in tasks:
-        seeds, prompts = scores.shape[1:]
+        seeds, prompts = int(scores.shape[1]), int(scores.shape[2])
         between = seeds * _mean_squares(scores.mean(axis=1))[2] - _three_way(scores)
         parts.append(max(0.0, between) / (seeds * prompts))
     return sum(parts) / len(tasks) ** 2

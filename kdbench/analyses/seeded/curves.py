@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from kdbench.stats.over_seeds import mean_over_seeds
 from kdbench.store.conclusions import Curve
 
+BySeed = Mapping[int, float]
+"""A number by training seed."""
+
 
 def seed_curve(label: str, by_seed: Mapping[int, Mapping[int, float]]) -> Curve:
     """The mean over training seeds at each place that all of them have.

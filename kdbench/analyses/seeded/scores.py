@@ -19,7 +19,7 @@ RunsBySeed = Mapping[str, Mapping[int, StoredRun]]
 
 
 @dataclass(frozen=True)
-class SeedScores:
+class ScoresBySeed:
     """Scores of recipes that were trained with the same seeds.
 
     Attributes:
@@ -29,6 +29,7 @@ class SeedScores:
         tasks: Scores by prompt of each task, (recipes, seeds, prompts); empty if the metric has
             none.
         left_out: Recipes that lack a seed that others have.
+        lower: Whether lower scores are better.
     """
 
     labels: tuple[str, ...]
@@ -36,6 +37,7 @@ class SeedScores:
     scores: "np.ndarray"
     tasks: "tuple[np.ndarray, ...]"
     left_out: tuple[str, ...] = ()
+    lower: bool = False
 
 
 def runs_of_table(filled: FilledRows) -> RunsBySeed:
@@ -66,7 +68,7 @@ def runs_in(folder: Path) -> RunsBySeed:
     return found
 
 
-def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
+def seed_scores(runs: RunsBySeed, metric: str, place: str) -> ScoresBySeed:
     """The scores of recipes, over the tasks that all have.
 
     Recipes that lack seeds which most recipes have are left out, rather than the seeds.
@@ -102,12 +104,13 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
     ]
     by_prompt = [_by_prompt(table, task, metric) for task in tasks]
     known = tuple(array for array in by_prompt if array is not None)
-    return SeedScores(
+    return ScoresBySeed(
         tuple(kept),
         tuple(seeds),
         np.array(scores, dtype=float),
         known if len(known) == len(tasks) else (),
         tuple(label for label in runs if label not in kept),
+        every[0].results[tasks[0]].metrics[metric].direction == "lower",
     )
 
 
