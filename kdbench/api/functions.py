@@ -842,6 +842,7 @@ def train(
     task_field: str | None = None,
     teacher_learns: bool | None = None,
     teacher_mix: float | None = None,
+    teacher_noise: float | None = None,
     teacher_rate: float | None = None,
     teacher_weight: float | None = None,
     teachers: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
@@ -1199,6 +1200,8 @@ def train(
         task_field: column of the task (mpdistil).
         teacher_learns: whether the teacher learns with the student (bdkd).
         teacher_mix: a, teacher's share in sampling (minillm).
+        teacher_noise: standard deviation of Gaussian noise on the teacher's logits, for ablations;
+            it depends on the example and the place in its response alone (kd).
         teacher_rate: a learning teacher's learning rate as a multiple of the student's (bdkd).
         teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, gold,
             jsd); w, teacher's share in the JSD (opsd, sdft, tsd); teacher's share in the JSD
@@ -1274,18 +1277,41 @@ def build(
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     unsafe_pickle: bool = False,
     trust_remote_code: bool = False,
+    against: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    ask_gain: bool | None = None,
     budget: float | None = None,
-    by: str | None = None,
+    by: str | Sequence[str] | None = None,
     checker: str | None = None,
+    common: int | None = None,
+    critic: str | None = None,
     cut: Literal["keep", "drop"] | None = None,
+    fields: str | Sequence[str] | None = None,
+    judge: str | PathLike[str] | None = None,
+    judged: str | PathLike[str] | None = None,
+    judgements: int | None = None,
+    kept_words: float | None = None,
+    near: float | None = None,
+    new_words: int | None = None,
+    ngram: int | None = None,
+    ngram_share: float | None = None,
+    operators: str | Sequence[str] | None = None,
+    originals: bool | None = None,
     ratio: float | None = None,
     repeats: Literal["drop", "keep"] | None = None,
     responses: int | None = None,
+    rounds: int | None = None,
+    rows: int | None = None,
     sampler: Literal["weak", "strong", "both"] | None = None,
+    share: float | None = None,
+    shots: int | None = None,
     strong: str | PathLike[str] | None = None,
     teacher: str | PathLike[str] | None = None,
+    threshold: float | None = None,
     verifier: str | None = None,
     weak: str | PathLike[str] | None = None,
+    within: str | None = None,
+    without: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
+    writer: Literal["teacher", "rules"] | None = None,
 ) -> "Built":
     """Read prompts and models, and write a data set.
 
@@ -1330,23 +1356,57 @@ def build(
             they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
+        against: Test sets, as in tasks= of kdbench eval: names or files (decontaminate).
+        ask_gain: Also ask the teacher whether both prompts ask the same (evol_instruct).
         budget: Budget as FLOPs of the generation for a prompt, at responses of max_new_tokens;
             instead of responses= (compute_optimal).
-        by: Column by whose values coverage is given too (compute_optimal).
+        by: Column by whose values coverage is given too (compute_optimal); What counts: exact
+            (equal words), ngram (a run of words), near (most words) (decontaminate); Rule, by its
+            name (select).
         checker: A stricter verifier; what is right without passing it counts as a false positive,
             which is kept (compute_optimal).
+        common: A run or triple of words in more rows than this shows nothing (decontaminate).
+        critic: Checkpoint whose scores the critic reads (default: the teacher) (symbolic).
         cut: What becomes of responses that the length limit cut; a student that learns one learns
             to end there (teacher_responses).
+        fields: Texts of a test set that are searched for: prompt, response, both (as one)
+            (decontaminate).
+        judge: Rule that judges statements by the references: exact_match, number or rougeL>=0.7
+            (symbolic).
+        judged: Judged statements instead: rows like those of the set, with right: true or false
+            (symbolic).
+        judgements: Number of statements that judge= judges (symbolic).
+        kept_words: Least share of the parent's words, without function words, that an evolved
+            prompt still has; breadth is free of it (evol_instruct).
+        near: Least Jaccard index of two near texts (decontaminate).
+        new_words: Least number of words in an evolved prompt that its parent lacks (evol_instruct).
+        ngram: Words of a run; a shorter test text is one run (decontaminate).
+        ngram_share: Least share of a test text's words in shared runs (decontaminate).
+        operators: Operators, of which each round draws one per prompt (evol_instruct).
+        originals: Whether the rows that are read are written, too (evol_instruct).
         ratio: P_s/P_w (default: from the sizes of weak= and strong=) (compute_optimal).
         repeats: What becomes of equal right responses to a prompt (compute_optimal).
         responses: Budget as responses of the strong model to a prompt (default: 4); the weak one
-            gives P_s/P_w times as many (compute_optimal); Number of responses to each prompt
-            (teacher_responses).
+            gives P_s/P_w times as many (compute_optimal); Number of statements for each row
+            (symbolic); Number of responses to each prompt (teacher_responses).
+        rounds: How often each prompt is evolved (evol_instruct).
+        rows: Number of rows to keep, instead of share= (select).
         sampler: Which model answers; both gives each half of the budget (compute_optimal).
+        share: Share of the rows that is kept (select); Share of the statements to keep instead, the
+            best ones (symbolic).
+        shots: Number of other rows, from the first 256, that are shown before each; a plain text is
+            continued from these alone (symbolic).
         strong: The larger model, or its name on a server (compute_optimal).
-        teacher: Checkpoint that answers, or its name on a server (teacher_responses).
+        teacher: Checkpoint that writes the prompts and answers them, or its name on a server; a
+            chat model, with protocol=chat (evol_instruct); Checkpoint that writes, or its name on a
+            server (symbolic); Checkpoint that answers, or its name on a server (teacher_responses).
+        threshold: Least probability of what is kept (default: 0.5) (symbolic).
         verifier: What is right: exact_match, number or rougeL>=0.7 (compute_optimal).
         weak: The smaller model, or its name on a server (compute_optimal).
+        within: Column, such as category: of each of its values the same share is kept (select).
+        without: Data sets, as folders that were built or .jsonl files, whose rows are not chosen
+            again, as they have been labelled (select).
+        writer: What writes the evolved prompts; rules need no chat model (evol_instruct).
 
     Returns:
         The data set's folder and its card.
