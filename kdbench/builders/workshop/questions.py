@@ -99,6 +99,3 @@ def answered(
         "output" if "instruction" in row.asked else "response": list(responses)
     }
     return {"id": name or row.id, **row.asked, **learned, **row.fields, **fields}
-
-
-Question, Response = ModelQuestion, ModelResponse  # the names that other builders import
