@@ -41,7 +41,7 @@ class TextToScore:
     ended: bool = True
 
 
-Text = TextToScore  # the name that other builders import
+(Text,) = (TextToScore,)  # the name that other builders import
 
 
 @dataclass(frozen=True)
