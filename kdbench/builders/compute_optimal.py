@@ -60,7 +60,7 @@ class ComputeOptimal(Builder):
     title: ClassVar[str] = "Compute-optimal sampling"
     paper: ClassVar[str] = "Bansal et al. 2024, arXiv 2408.16737"
     family: ClassVar[str] = "generate"
-    basis: ClassVar[str] = "paper"
+    basis: ClassVar[str] = "notes on the paper"
     cost: ClassVar[str] = "generation: `responses` of the strong model, or as many FLOPs"
     models: ClassVar[tuple[str, ...]] = ("weak", "strong")
     samples: ClassVar[bool] = True

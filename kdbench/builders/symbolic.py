@@ -73,7 +73,7 @@ class Symbolic(Builder):
     title: ClassVar[str] = "Symbolic knowledge distillation"
     paper: ClassVar[str] = "West et al. 2021, arXiv 2110.07178"
     family: ClassVar[str] = "generate"
-    basis: ClassVar[str] = "paper, second-hand for its figures"
+    basis: ClassVar[str] = "notes on the paper"
     adapted: ClassVar[str] = "the critic is a logistic regression on scores of a model, not RoBERTa"
     cost: ClassVar[str] = "teacher generation; one forward pass of the critic's model"
     models: ClassVar[tuple[str, ...]] = ("teacher", "critic")

@@ -14,7 +14,7 @@ from kdbench.system.layout import output_width, wrapped
 
 @verb(
     "build",
-    "kdbench.config.build:BuildSettings",
+    "kdbench.config.build_keys:BuildSettings",
     "teacher_responses teacher=path/to/teacher data=path/to/data train_set=dolly",
     group="Make",
 )
