@@ -1260,13 +1260,20 @@ def build(
     budget: float | None = None,
     by: str | None = None,
     checker: str | None = None,
+    critic: str | None = None,
     cut: Literal["keep", "drop"] | None = None,
+    judge: str | PathLike[str] | None = None,
+    judged: str | PathLike[str] | None = None,
+    judgements: int | None = None,
     ratio: float | None = None,
     repeats: Literal["drop", "keep"] | None = None,
     responses: int | None = None,
     sampler: Literal["weak", "strong", "both"] | None = None,
+    share: float | None = None,
+    shots: int | None = None,
     strong: str | PathLike[str] | None = None,
     teacher: str | PathLike[str] | None = None,
+    threshold: float | None = None,
     verifier: str | None = None,
     weak: str | PathLike[str] | None = None,
 ) -> "Built":
@@ -1318,16 +1325,27 @@ def build(
         by: Column by whose values coverage is given too (compute_optimal).
         checker: A stricter verifier; what is right without passing it counts as a false positive,
             which is kept (compute_optimal).
+        critic: Checkpoint whose scores the critic reads (default: the teacher) (symbolic).
         cut: What becomes of responses that the length limit cut; a student that learns one learns
             to end there (teacher_responses).
+        judge: Rule that judges statements by the references: exact_match, number or rougeL>=0.7
+            (symbolic).
+        judged: Judged statements instead: rows like those of the set, with right: true or false
+            (symbolic).
+        judgements: Number of statements that judge= judges (symbolic).
         ratio: P_s/P_w (default: from the sizes of weak= and strong=) (compute_optimal).
         repeats: What becomes of equal right responses to a prompt (compute_optimal).
         responses: Budget as responses of the strong model to a prompt (default: 4); the weak one
-            gives P_s/P_w times as many (compute_optimal); Number of responses to each prompt
-            (teacher_responses).
+            gives P_s/P_w times as many (compute_optimal); Number of statements for each row
+            (symbolic); Number of responses to each prompt (teacher_responses).
         sampler: Which model answers; both gives each half of the budget (compute_optimal).
+        share: Share of the statements to keep instead, the best ones (symbolic).
+        shots: Number of other rows, from the first 256, that are shown before each; a plain text is
+            continued from these alone (symbolic).
         strong: The larger model, or its name on a server (compute_optimal).
-        teacher: Checkpoint that answers, or its name on a server (teacher_responses).
+        teacher: Checkpoint that writes, or its name on a server (symbolic); Checkpoint that
+            answers, or its name on a server (teacher_responses).
+        threshold: Least probability of what is kept (default: 0.5) (symbolic).
         verifier: What is right: exact_match, number or rougeL>=0.7 (compute_optimal).
         weak: The smaller model, or its name on a server (compute_optimal).
 

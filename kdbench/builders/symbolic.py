@@ -23,7 +23,7 @@ from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.builders.critic.logistic import Classifier
-    from kdbench.builders.workshop.questions import Question
+    from kdbench.builders.workshop.questions import ModelQuestion
     from kdbench.builders.workshop.scoring import Distributions
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.config.build_keys import BuildSettings
@@ -162,7 +162,7 @@ class Symbolic(Builder):
 
     def _statements(self, work: "Workshop") -> Iterator[_Statement]:
         """Yield all statements, in order; each text once for each row."""
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         pool = next(work.chunks()) if self.shots else []
         for rows in work.chunks():
@@ -172,7 +172,7 @@ class Symbolic(Builder):
             for row in rows:
                 seen = dict.fromkeys(_first_line(response.text) for response in found[row.id])
                 texts += [
-                    Text(f"{row.id}#{place}", row, text)
+                    TextToScore(f"{row.id}#{place}", row, text)
                     for place, text in enumerate(seen, start=1)
                     if text
                 ]
@@ -184,13 +184,13 @@ class Symbolic(Builder):
 
     def _question(
         self, row: "TrainingRow", pool: "Sequence[TrainingRow]", work: "Workshop"
-    ) -> "Question":
+    ) -> "ModelQuestion":
         """The row after examples; a plain text asks for another one like its examples.
 
         Raises:
             InputError: A plain text without examples.
         """
-        from kdbench.builders.workshop.questions import Question, question_of
+        from kdbench.builders.workshop.questions import ModelQuestion, question_of
         from kdbench.views.chat import turns_of
 
         if not self.shots and not row.is_text:
@@ -203,14 +203,16 @@ class Symbolic(Builder):
         shown = work.random("shots", row.id).sample(others, self.shots)
         if row.is_text:
             text = "".join(f"{_first_line(other.references[0])}\n" for other in shown)
-            return Question(row.id, text, text.rstrip())
+            return ModelQuestion(row.id, text, text.rstrip())
         before = "".join(f"{other.prompt}{other.references[0]}\n\n" for other in shown)
         turns: list[Mapping[str, str]] = []
         for other in shown:
             turns += turns_of(other.message)
             turns.append({"role": "assistant", "content": other.references[0]})
         turns += turns_of(row.message)
-        return Question(row.id, before + row.prompt if row.prompt else "", _conversation(turns))
+        return ModelQuestion(
+            row.id, before + row.prompt if row.prompt else "", _conversation(turns)
+        )
 
     # The critic
 
@@ -247,7 +249,7 @@ class Symbolic(Builder):
         Raises:
             InputError: A row does not say whether it is right.
         """
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
         from kdbench.distillation.data import SetFile, stream_rows
 
         rows = list(stream_rows(SetFile(None, str(self.judged), "train", None)))
@@ -255,7 +257,7 @@ class Symbolic(Builder):
             if not isinstance(row.fields.get(_LABEL), bool):
                 raise InputError(f"{self.judged}: row '{row.id}': '{_LABEL}' must be true or false")
         work.random("judged").shuffle(rows)
-        texts = [Text(row.id, row, row.references[0]) for row in rows]
+        texts = [TextToScore(row.id, row, row.references[0]) for row in rows]
         scores = work.score([self._scorer], texts, _features, "judged")
         return [
             _Judged("", tuple(scores[row.id]["features"]), bool(row.fields[_LABEL]))

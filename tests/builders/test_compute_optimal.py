@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kdbench.builders.compute_optimal import coverage
 from kdbench.builders.workshop.models import find_models
+from kdbench.builders.workshop.questions import ModelResponse
 from kdbench.builders.workshop.recipe import make_build
 from kdbench.builders.workshop.workshop import Workshop
 from kdbench.errors import InputError
@@ -51,13 +52,14 @@ def keys(world: World, told, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch):
     """Have models say given texts: by model and id, in the order of the samples."""
-    from kdbench.builders.workshop.questions import Response
 
     texts: dict[str, dict[str, list[str]]] = {}
 
     def sample(self, key, questions, samples, step):
         assert all(len(texts[key][q.id]) == samples for q in questions)
-        return {q.id: [Response(text, "stop", 1) for text in texts[key][q.id]] for q in questions}
+        return {
+            q.id: [ModelResponse(text, "stop", 1) for text in texts[key][q.id]] for q in questions
+        }
 
     monkeypatch.setattr(Workshop, "sample", sample)
     return texts

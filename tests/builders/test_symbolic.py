@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from built_sets import lines_of, rows_of, write_rows
 
-from kdbench.builders.workshop.questions import Response
+from kdbench.builders.workshop.questions import ModelResponse
 from kdbench.builders.workshop.recipe import make_build
 from kdbench.builders.workshop.workshop import Workshop
 from kdbench.errors import InputError
@@ -33,7 +33,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch):
     def sample(self, key, questions, samples, step):
         asked.update({q.id: q.prompt for q in questions})
         self._pay(Path(step), key, {"responses": len(questions)})
-        return {q.id: [Response(_said(q.id), "stop", 2)] * samples for q in questions}
+        return {q.id: [ModelResponse(_said(q.id), "stop", 2)] * samples for q in questions}
 
     def score(self, keys, texts, measure, step):
         sure = {text.id: -0.1 if text.response.startswith("word") else -2.0 for text in texts}

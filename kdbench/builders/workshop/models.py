@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
+from typing import Protocol as Interface
 
-from kdbench.builders import Builder
 from kdbench.checkpoint import Checkpoint, find_checkpoint, load_checkpoint, pick_device
 from kdbench.checkpoint import served_model as on_server
 from kdbench.config.build_keys import BuildSettings
@@ -15,6 +15,16 @@ from kdbench.generate.choice import BackendChoice, choose_backend
 from kdbench.generate.unloaded import UnloadedCheckpoint
 from kdbench.protocol import Protocol
 from kdbench.system.progress import slow_step
+
+
+class NamesModels(Interface):
+    """A builder, as far as it names models.
+
+    Attributes:
+        models: The fields that name checkpoints.
+    """
+
+    models: ClassVar[tuple[str, ...]]
 
 
 @dataclass
@@ -98,7 +108,7 @@ class BuildModel:
             backend.stop()
 
 
-def find_models(settings: BuildSettings, builder: Builder) -> Mapping[str, BuildModel]:
+def find_models(settings: BuildSettings, builder: NamesModels) -> Mapping[str, BuildModel]:
     """The models that the keys of a builder name, by key.
 
     Raises:

@@ -11,7 +11,7 @@ from kdbench.views.chat import ChatMessage
 
 
 @dataclass(frozen=True)
-class Question:
+class ModelQuestion:
     """What a model is asked.
 
     Attributes:
@@ -27,7 +27,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Response:
+class ModelResponse:
     """What a model answered.
 
     Attributes:
@@ -46,7 +46,7 @@ class Response:
         return self.finish == "stop"
 
 
-def question_of(row: TrainingRow) -> Question:
+def question_of(row: TrainingRow) -> ModelQuestion:
     """The question that a row asks.
 
     Raises:
@@ -57,10 +57,10 @@ def question_of(row: TrainingRow) -> Question:
             f"row '{row.id}': a plain text asks nothing; the builder needs rows with an "
             "instruction, a prompt or messages"
         )
-    return Question(row.id, row.prompt, row.message)
+    return ModelQuestion(row.id, row.prompt, row.message)
 
 
-def instruction(name: str, text: str, given: str = "") -> Question:
+def instruction(name: str, text: str, given: str = "") -> ModelQuestion:
     """A question in the form of the instruction-following tasks.
 
     Args:
@@ -69,7 +69,7 @@ def instruction(name: str, text: str, given: str = "") -> Question:
         given: The input that the instruction is about.
     """
     prompt = load_module("tasks/instruction.py").doc_to_text({"instruction": text, "input": given})
-    return Question(name, str(prompt), f"{text}\n\n{given}".strip())
+    return ModelQuestion(name, str(prompt), f"{text}\n\n{given}".strip())
 
 
 def kept(row: TrainingRow, **fields: Any) -> dict[str, Any]:
@@ -99,3 +99,6 @@ def answered(
         "output" if "instruction" in row.asked else "response": list(responses)
     }
     return {"id": name or row.id, **row.asked, **learned, **row.fields, **fields}
+
+
+Question, Response = ModelQuestion, ModelResponse  # the names that other builders import

@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field, ValidationError
 
 from kdbench.builders.workshop.models import BuildModel
-from kdbench.builders.workshop.questions import Question, Response
+from kdbench.builders.workshop.questions import ModelQuestion, ModelResponse
 from kdbench.errors import InputError, first_fault
 from kdbench.generate import Backend, Row, Sample
 from kdbench.protocol import Protocol
@@ -39,7 +39,7 @@ def sample(
     file: Path,
     model: BuildModel,
     protocol: Protocol,
-    questions: Sequence[Question],
+    questions: Sequence[ModelQuestion],
     title: str,
 ) -> list[SampleLine]:
     """Read the responses that exist, and sample those that are missing.
@@ -81,7 +81,7 @@ def sample(
     return [lines[key] for key in wanted]
 
 
-def _rows(backend: Backend, protocol: Protocol, questions: Sequence[Question]) -> list[Row]:
+def _rows(backend: Backend, protocol: Protocol, questions: Sequence[ModelQuestion]) -> list[Row]:
     rows = []
     for question in questions:
         ids = backend.encode(question.prompt, question.message).ids
@@ -126,11 +126,11 @@ def _line(made: Sample, prompt_tokens: int | None) -> SampleLine:
     )
 
 
-def by_question(lines: Sequence[SampleLine]) -> Mapping[str, list[Response]]:
+def by_question(lines: Sequence[SampleLine]) -> Mapping[str, list[ModelResponse]]:
     """The responses to each question, in the order of the seeds."""
-    found: dict[str, list[Response]] = {}
+    found: dict[str, list[ModelResponse]] = {}
     for line in lines:
-        response = Response(line.output, line.finish, line.tokens)
+        response = ModelResponse(line.output, line.finish, line.tokens)
         found.setdefault(line.id, []).append(response)
     return found
 

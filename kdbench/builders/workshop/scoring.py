@@ -25,7 +25,7 @@ _BATCH = 8  # texts in a forward pass
 
 
 @dataclass(frozen=True)
-class Text:
+class TextToScore:
     """A response to score.
 
     Attributes:
@@ -41,6 +41,9 @@ class Text:
     ended: bool = True
 
 
+Text = TextToScore  # the name that other builders import
+
+
 @dataclass(frozen=True)
 class Distributions:
     """The next-token distributions of models at the n tokens of a response.
@@ -51,7 +54,7 @@ class Distributions:
         targets: The tokens of the response, int64 of (n,).
     """
 
-    text: Text
+    text: TextToScore
     log_probs: "Mapping[str, torch.Tensor]"
     targets: "torch.Tensor"
 
@@ -68,7 +71,7 @@ def score(
     file: Path,
     models: Sequence[BuildModel],
     protocol: Protocol,
-    texts: Sequence[Text],
+    texts: Sequence[TextToScore],
     measure: Measure,
     max_length: int,
     title: str,
@@ -107,7 +110,7 @@ def score(
     return {text.id: numbers for text in texts if (numbers := lines[text.id]) is not None}
 
 
-def _exact(text: Text, numbers: Mapping[str, Any] | None) -> str:
+def _exact(text: TextToScore, numbers: Mapping[str, Any] | None) -> str:
     """The numbers as JSON within JSON, as a line of a file keeps six decimals.
 
     A resumed build must read the numbers of an undisturbed one, to the last digit.
@@ -171,8 +174,8 @@ class _Scorer:
         self._device = next(iter(self._views.values())).bare.device
 
     def scores(
-        self, texts: Sequence[Text], known: Collection[str], measure: Measure
-    ) -> Iterator[tuple[Text, dict[str, Any] | None]]:
+        self, texts: Sequence[TextToScore], known: Collection[str], measure: Measure
+    ) -> Iterator[tuple[TextToScore, dict[str, Any] | None]]:
         """Yield each text that is not known, with its numbers; None if it has no token to score.
 
         The batches are those of all texts, known or not: numbers depend on their batch in the last
@@ -194,7 +197,7 @@ class _Scorer:
                 measured = list(self._measured(part, known, batch, measure))
             yield from measured
 
-    def _encode(self, text: Text) -> Example | None:
+    def _encode(self, text: TextToScore) -> Example | None:
         if text.response is None:
             encoded = self._encoder.encode(text.row)
             return encoded.example if encoded else None
@@ -204,11 +207,11 @@ class _Scorer:
 
     def _measured(
         self,
-        part: "Sequence[tuple[Text, Example]]",
+        part: "Sequence[tuple[TextToScore, Example]]",
         known: Collection[str],
         batch: Batch,
         measure: Measure,
-    ) -> Iterator[tuple[Text, dict[str, Any]]]:
+    ) -> Iterator[tuple[TextToScore, dict[str, Any]]]:
         states = {key: view.states(batch) for key, view in self._views.items()}
         start = 0
         for (text, example), length in zip(part, batch.lengths, strict=True):

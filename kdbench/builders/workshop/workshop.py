@@ -12,8 +12,8 @@ from typing import Any
 from kdbench.builders.workshop import sampling, scoring
 from kdbench.builders.workshop.models import BuildModel
 from kdbench.builders.workshop.protocol import protocol_of
-from kdbench.builders.workshop.questions import Question, Response
-from kdbench.builders.workshop.scoring import Measure, Text
+from kdbench.builders.workshop.questions import ModelQuestion, ModelResponse
+from kdbench.builders.workshop.scoring import Measure, TextToScore
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.rows import TrainingRow
@@ -118,11 +118,11 @@ class Workshop:
     def sample(
         self,
         key: str,
-        questions: Sequence[Question],
+        questions: Sequence[ModelQuestion],
         samples: int = 1,
         step: str = "responses",
         **protocol: Any,
-    ) -> Mapping[str, list[Response]]:
+    ) -> Mapping[str, list[ModelResponse]]:
         """Ask a model, and return its responses by id of the question.
 
         Ask for a chunk of rows at a time; one call has all of its responses in memory.
@@ -150,7 +150,7 @@ class Workshop:
     def score(
         self,
         keys: Sequence[str],
-        texts: Sequence[Text],
+        texts: Sequence[TextToScore],
         measure: Measure,
         step: str = "scores",
     ) -> Mapping[str, Mapping[str, Any]]:
@@ -221,7 +221,7 @@ class Workshop:
                 paid[name] += amount
 
 
-def _message(question: Question) -> object:
+def _message(question: ModelQuestion) -> object:
     if isinstance(question.message, str):
         return question.message
     return [[turn.role, turn.content] for turn in question.message]

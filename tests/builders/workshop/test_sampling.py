@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from kdbench.builders.workshop.models import find_models
-from kdbench.builders.workshop.questions import Question, instruction
+from kdbench.builders.workshop.questions import ModelQuestion, instruction
 from kdbench.builders.workshop.sampling import SampleLine, cost_of
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.builders.workshop.workshop import Workshop
@@ -14,7 +14,7 @@ from kdbench.config.build_keys import BuildSettings
 from kdbench.errors import InputError
 from kdbench.toy.models import World
 
-ASKED = [Question(f"q{n}", f"Say {n}", f"Say {n}") for n in range(6)]
+ASKED = [ModelQuestion(f"q{n}", f"Say {n}", f"Say {n}") for n in range(6)]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_a_second_workshop_finds_what_the_first_was_told(work, told) -> None:
     "changed",
     [
         {"questions": ASKED[:5]},
-        {"questions": [*ASKED[:5], Question("q5", "Say 6", "Say 6")]},
+        {"questions": [*ASKED[:5], ModelQuestion("q5", "Say 6", "Say 6")]},
         {"samples": 3},
         {"step": "again"},
         {"temperature": 0.5},

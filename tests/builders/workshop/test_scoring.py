@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from kdbench.builders.workshop import scoring
 from kdbench.builders.workshop.models import find_models
-from kdbench.builders.workshop.scoring import Text
+from kdbench.builders.workshop.scoring import TextToScore
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.builders.workshop.workshop import Workshop
 from kdbench.config.build_keys import BuildSettings
@@ -39,15 +39,18 @@ def surprise(found: scoring.Distributions) -> dict[str, float]:
     return {key: -float(found.log_p(key).mean()) for key in found.log_probs}
 
 
-def texts(work: Workshop) -> list[Text]:
+def texts(work: Workshop) -> list[TextToScore]:
     """The texts to score: the references of the rows."""
-    return [Text(row.id, row) for row in work.rows]
+    return [TextToScore(row.id, row) for row in work.rows]
 
 
 def test_the_numbers_are_those_of_transformers(work, world: World, tmp_path: Path) -> None:
     shop = work(tmp_path)
     row = next(iter(shop.rows))
-    asked = [Text("a", row, "Rome and Oslo"), Text("b", row, "Rome and Oslo", ended=False)]
+    asked = [
+        TextToScore("a", row, "Rome and Oslo"),
+        TextToScore("b", row, "Rome and Oslo", ended=False),
+    ]
     found = shop.score(["teacher", "student"], asked, surprise)
     for key, path in {"teacher": world.teacher, "student": world.student}.items():
         model = AutoModelForCausalLM.from_pretrained(path).eval()
@@ -99,7 +102,7 @@ def test_an_interrupted_call_gives_the_same_numbers(
 def test_a_text_without_a_token_to_score_has_no_numbers(work, tmp_path: Path) -> None:
     shop = work(tmp_path)
     row = next(iter(shop.rows))
-    asked = [Text("empty", row, "  "), Text("said", row, "Rome")]
+    asked = [TextToScore("empty", row, "  "), TextToScore("said", row, "Rome")]
     found = shop.score(["teacher"], asked, surprise)
     assert list(found) == ["said"]
     assert work(tmp_path).score(["teacher"], asked, pytest.fail) == found
