@@ -21,7 +21,7 @@ from kdbench.config.kinds import FIVE, Names
 
 if TYPE_CHECKING:
     from kdbench.builders.overlap.protected import TestSets
-    from kdbench.builders.overlap.search import Match
+    from kdbench.builders.overlap.search import Overlap
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.config.build_keys import BuildSettings
 
@@ -112,17 +112,17 @@ class Decontaminate(Builder):
 
 
 def _figures(
-    tests: "TestSets", matches: "Mapping[int, Sequence[Match]]"
+    tests: "TestSets", matches: "Mapping[int, Sequence[Overlap]]"
 ) -> dict[str, float | int | str]:
     """Rows removed by test set and kind, and the documents of each set that they hold."""
-    from kdbench.builders.overlap.search import Kind
+    from kdbench.builders.overlap.search import OverlapKind
 
     kinds = Counter((match.set, match.kind) for found in matches.values() for match in found)
     figures: dict[str, float | int | str] = {}
     for name, size in tests.sizes.items():
         documents = {m.id for found in matches.values() for m in found if m.set == name}
         figures[f"{name}: documents found"] = f"{len(documents)} of {size}"
-        for kind in get_args(Kind):
+        for kind in get_args(OverlapKind):
             if number := kinds[name, kind]:
                 figures[f"{name}: rows by {kind}"] = number
     return figures

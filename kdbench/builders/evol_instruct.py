@@ -21,7 +21,7 @@ from kdbench.builders.evolution.operators import OPERATORS
 from kdbench.config.kinds import Names
 
 if TYPE_CHECKING:
-    from kdbench.builders.evolution.forms import Prompt
+    from kdbench.builders.evolution.forms import AskedPrompt
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.distillation.rows import TrainingRow
 
@@ -36,8 +36,8 @@ class _Draft:
     name: str
     parent: str
     operator: str
-    lineage: "tuple[Prompt, ...]"  # the nearest first
-    prompt: "Prompt | None" = None
+    lineage: "tuple[AskedPrompt, ...]"  # the nearest first
+    prompt: "AskedPrompt | None" = None
     ended: bool = True
 
 
@@ -47,7 +47,7 @@ class _Living:
 
     row: "TrainingRow"
     name: str
-    lineage: "tuple[Prompt, ...]"
+    lineage: "tuple[AskedPrompt, ...]"
 
 
 @builders.register("evol_instruct")
@@ -178,7 +178,7 @@ class EvolInstruct(Builder):
 
     def _by_rules(
         self, work: "Workshop", drafts: Sequence[_Draft]
-    ) -> "Iterator[tuple[Prompt, bool]]":
+    ) -> "Iterator[tuple[AskedPrompt, bool]]":
         from kdbench.builders.evolution.rules import evolve
 
         for place, draft in enumerate(drafts):
@@ -188,8 +188,8 @@ class EvolInstruct(Builder):
 
     def _by_teacher(
         self, work: "Workshop", drafts: Sequence[_Draft]
-    ) -> "Iterator[tuple[Prompt, bool]]":
-        from kdbench.builders.evolution.forms import Prompt
+    ) -> "Iterator[tuple[AskedPrompt, bool]]":
+        from kdbench.builders.evolution.forms import AskedPrompt
         from kdbench.builders.evolution.operators import question_for, written
         from kdbench.builders.workshop.questions import instruction
 
@@ -200,7 +200,7 @@ class EvolInstruct(Builder):
         found = work.sample(_KEY, questions, step="evolved prompts")
         for draft in drafts:
             (response,) = found[draft.name]
-            yield Prompt(written(response.text)), response.finish != "length"
+            yield AskedPrompt(written(response.text)), response.finish != "length"
 
     def _with_gain(self, work: "Workshop", drafts: list[_Draft]) -> list[_Draft]:
         """The drafts that the teacher finds to ask something else than their parents."""

@@ -4,11 +4,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
-from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.config import TrainSettings
 from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.data import set_name
 from kdbench.filling.amounts import source_rows
+from kdbench.filling.building import SetRecipe, build_set
 from kdbench.filling.nodes import Node
 from kdbench.system.remote.hooks import has
 
@@ -30,7 +30,7 @@ class BuildNode(Node):
 
     kind: ClassVar[str] = "build"
 
-    recipe: BuildRecipe = field(repr=False)
+    recipe: SetRecipe = field(repr=False)
     sets: tuple[Path, ...] = ()
 
     @property
@@ -72,8 +72,6 @@ class BuildNode(Node):
 
     def run(self) -> bool:
         """Build the set, with what models have said before."""
-        from kdbench.builders.workshop.build import build
-
         resumes = self.is_half_done()
-        build(self.recipe)
+        build_set(self.recipe)
         return not resumes

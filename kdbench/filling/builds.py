@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kdbench.builders.workshop.recipe import BuildRecipe
 from kdbench.checkpoint import check_checkpoint
 from kdbench.config import is_file_of_rows
 from kdbench.distillation.data import SetFile, check_files, valid_file
 from kdbench.errors import InputError, nearest_path
 from kdbench.filling.basis import DIGITS, Basis, code_of, refuse_of_session
 from kdbench.filling.build_node import BuildNode
+from kdbench.filling.building import recipe_of
 from kdbench.filling.data_sets import DataSetPlan, built_set, paths_of
 from kdbench.filling.fingerprints import digest, file_hashes, non_defaults
 from kdbench.filling.inputs import identity_of_model
@@ -80,7 +80,7 @@ def build_node(
     place = basis.places.models / FOLDER / f"{slug(plan.name)}-{fingerprint[:DIGITS]}"
     read = [*([source] if source else []), *(sets[name] for name in plan.others)]
     needs = tuple(dict.fromkeys(keys_of([*models.values(), *read])))
-    recipe = BuildRecipe(settings.model_copy(update={"out": place}), builder)
+    recipe = recipe_of(settings.model_copy(update={"out": place}), builder)
     return BuildNode(
         plan.name, needs, fingerprint, place, recipe, tuple(node.place for node in read)
     )

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdbench.builders import Builder, builders
-from kdbench.builders.workshop.recipe import BuildRecipe, make_build
 from kdbench.config.build_keys import BuildSettings
 from kdbench.errors import InputError, nearest
+from kdbench.filling.building import SetBuilder, SetRecipe, builder_kind, set_recipe
 from kdbench.filling.keys import refuse_keys_of_set
 from kdbench.filling.rows import SpecRow, spec_row
 from kdbench.filling.spec import STUDENT, TEACHER, TableSpec
@@ -56,7 +55,7 @@ class DataSetPlan:
     """
 
     name: str
-    recipe: BuildRecipe
+    recipe: SetRecipe
     source: str | None = None
     models: Mapping[str, Item] = field(default_factory=dict)
     others: tuple[str, ...] = ()
@@ -179,12 +178,12 @@ def _plan(
     where = f"data_sets: {name}"
     refuse_keys_of_set(keys, where)
     try:
-        kind = builders.get(str(keys["builder"])).variant(keys)
+        kind = builder_kind(keys)
         is_served = _is_served(str(keys.get("backend", "hf")))
         models = {} if is_served else _models(kind, keys, labels)
         for_now = {key: str(keys.get(key, key)) for key in models}  # places are not known yet
         of_session = {k: v for k, v in execution.items() if k in BuildSettings.model_fields}
-        recipe = make_build({**keys, **for_now, **of_session})
+        recipe = set_recipe({**keys, **for_now, **of_session})
         is_built = built_set(recipe.settings.train_set, spec.data_sets) is not None
         others = _built_sets(recipe.builder, spec.data_sets)
     except InputError as error:
@@ -194,7 +193,7 @@ def _plan(
 
 
 def _models(
-    kind: type[Builder], keys: Mapping[str, Any], labels: Mapping[str, Item]
+    kind: type[SetBuilder], keys: Mapping[str, Any], labels: Mapping[str, Item]
 ) -> dict[str, Item]:
     """The models of the table that a builder asks, by its key.
 
@@ -220,7 +219,7 @@ def _models(
     return found
 
 
-def _built_sets(builder: Builder, known: Mapping[str, object]) -> tuple[str, ...]:
+def _built_sets(builder: SetBuilder, known: Mapping[str, object]) -> tuple[str, ...]:
     """The built sets that keys for files name.
 
     Raises:

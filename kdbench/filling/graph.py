@@ -17,7 +17,7 @@ from kdbench.filling.build_node import BuildNode
 from kdbench.filling.builds import build_node
 from kdbench.filling.data_sets import Item, TableOrder, order_of
 from kdbench.filling.evaluations import evaluation_node
-from kdbench.filling.models import Origin, model_node, with_seeds
+from kdbench.filling.models import TableParents, model_node, with_seeds
 from kdbench.filling.nodes import EvaluateNode, ModelNode, Node
 from kdbench.filling.rows import spec_rows
 from kdbench.filling.spec import STUDENT, TEACHER, TableSpec
@@ -77,15 +77,15 @@ class Graph:
         if item.kind == "set":
             self._add_set(item, order)
             return
-        spec, origin = self.spec, self._origin()
+        spec, parents = self.spec, self._parents()
         if item.kind == "teacher":
-            models = [model_node(self._basis, spec.teacher, TEACHER, origin)]
+            models = [model_node(self._basis, spec.teacher, TEACHER, parents)]
         elif item.kind == "student":
             assert spec.student is not None  # noqa: S101 - else there is no such item
-            models = [model_node(self._basis, spec.student, STUDENT, origin)]
+            models = [model_node(self._basis, spec.student, STUDENT, parents)]
         else:
             models = [
-                model_node(self._basis, entry, None, origin, place)
+                model_node(self._basis, entry, None, parents, place)
                 for place, entry in enumerate(with_seeds(spec.rows[item.row], spec))
             ]
         for model in models:
@@ -102,13 +102,13 @@ class Graph:
         models = {key: self._models[model][0] for key, model in plan.models.items()}
         self._sets[item.name] = self._kept(build_node(self._basis, plan, models, self._sets))
 
-    def _origin(self) -> Origin:
+    def _parents(self) -> TableParents:
         """What the table gives to a training: all that is there by now."""
         teacher, student = (
             self._models[item][0] if item in self._models else None
             for item in (Item("teacher"), Item("student"))
         )
-        return Origin(teacher, student, self._sets)
+        return TableParents(teacher, student, self._sets)
 
     def _add_evaluation(self, model: ModelNode, floor: ModelNode | None) -> None:
         teacher = None if model is self.teacher else self.teacher

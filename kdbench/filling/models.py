@@ -20,7 +20,7 @@ from kdbench.measuring.given_card import card_beside, read_given_card, with_give
 
 
 @dataclass(frozen=True)
-class Origin:
+class TableParents:
     """What a table gives to its trainings.
 
     Attributes:
@@ -42,7 +42,11 @@ def with_seeds(row: Entry, spec: TableSpec) -> list[Entry]:
 
 
 def model_node(
-    basis: Basis, entry: Entry, label: str | None, origin: Origin, seed_place: int | None = None
+    basis: Basis,
+    entry: Entry,
+    label: str | None,
+    parents: TableParents,
+    seed_place: int | None = None,
 ) -> ModelNode:
     """The node of a model.
 
@@ -50,7 +54,7 @@ def model_node(
         basis: What all nodes have in common.
         entry: The model in the table's file.
         label: Its label if the file does not name one.
-        origin: What the table gives to its trainings.
+        parents: What the table gives to its trainings.
         seed_place: Place of its training seed among those of the table; None for a model that has
             no others.
 
@@ -59,7 +63,7 @@ def model_node(
     """
     label = entry.label or label
     if entry.checkpoint is None:
-        return _training(basis, entry, label, origin, seed_place)
+        return _training(basis, entry, label, parents, seed_place)
     if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
         given = read_given_card(entry.card) if entry.card else None
         label = label or (given and given.row_label) or entry.checkpoint.replace("/", "__")
@@ -74,29 +78,29 @@ def model_node(
 
 
 def _training(
-    basis: Basis, entry: Entry, label: str | None, origin: Origin, seed_place: int | None
+    basis: Basis, entry: Entry, label: str | None, parents: TableParents, seed_place: int | None
 ) -> TrainNode:
     keys = training_keys(basis.spec, entry)
-    teacher, student = origin.teacher, origin.student
+    teacher, student = parents.teacher, parents.student
     own_teacher = keys.get("teacher")
     if own_teacher is not None and teacher and str(own_teacher) == str(teacher.place):
         own_teacher = None
     if own_teacher is not None:
         teacher = None
-    recipe = _recipe(basis, entry, keys, own_teacher, Origin(teacher, student))
+    recipe = _recipe(basis, entry, keys, own_teacher, TableParents(teacher, student))
     row = label or recipe.settings.label or recipe.method.title
     recipe = _with_seed(recipe, seed_place, basis.spec.train_seeds)
     # The first seed has the row's name, so that more seeds leave what is done as it is.
     label = f"{row} seed {recipe.settings.seed}" if seed_place else row
-    built = built_set(recipe.settings.train_set, origin.data_sets)
+    built = built_set(recipe.settings.train_set, parents.data_sets)
     if built is not None:
         recipe = replace(recipe, settings=built.learned_with(recipe.settings))
     settings = recipe.settings
     start = settings.student
     shared = student if student and start == str(student.place) else None
     uses_teacher = recipe.method.needs_teacher or _is_of_teacher(start)
-    parents = (teacher if uses_teacher else None, shared, built)
-    needs = [node for node in parents if node is not None]
+    made_from = (teacher if uses_teacher else None, shared, built)
+    needs = [node for node in made_from if node is not None]
     content = {
         "settings": non_defaults(settings, NO_PART),
         "method": [settings.method, non_defaults(recipe.method), *code_of(recipe.method)],
@@ -118,14 +122,14 @@ def _training(
 
 
 def _recipe(
-    basis: Basis, entry: Entry, keys: Mapping[str, Any], own_teacher: object, origin: Origin
+    basis: Basis, entry: Entry, keys: Mapping[str, Any], own_teacher: object, parents: TableParents
 ) -> Recipe:
     """The recipe of an entry, with the models that it trains from and with."""
     given = {
         "data": basis.places.data,
         **basis.execution,
-        "teacher": own_teacher or (origin.teacher and str(origin.teacher.place)),
-        "student": keys.get("student") or (origin.student and str(origin.student.place)),
+        "teacher": own_teacher or (parents.teacher and str(parents.teacher.place)),
+        "student": keys.get("student") or (parents.student and str(parents.student.place)),
     }
     given = {key: value for key, value in given.items() if value is not None}
     recipe = basis.recipes.get(id(entry)) or make_recipe({**keys, **given})

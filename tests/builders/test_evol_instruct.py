@@ -70,7 +70,7 @@ def given(prompt: str) -> str:
     return prompt.split("Task: ", 1)[1].split("\n\nChanged", 1)[0].split("\n\nInvented", 1)[0]
 
 
-PROMPT = {"id": "a", "prompt": "Name three rivers.", "response": "Rhine, Elbe, Oder", "kind": "x"}
+PROMPT = {"id": "a", "prompt": "Name three rivers.", "response": "Rhine, Elbe, Danube", "kind": "x"}
 
 
 def test_lineage_over_rounds(evolving: Evolving) -> None:
@@ -81,7 +81,7 @@ def test_lineage_over_rounds(evolving: Evolving) -> None:
 
     built = evolving.build(script, [PROMPT], "rounds=3", "operators=deepen,breadth")
     original, *evolved = lines(built.train_file)
-    assert original == PROMPT | {"response": ["Rhine, Elbe, Oder"]}
+    assert original == PROMPT | {"response": ["Rhine, Elbe, Danube"]}
     assert [row["id"] for row in evolved] == ["a~1", "a~2", "a~3"]
     assert [row["parent"] for row in evolved] == ["a", "a~1", "a~2"]
     assert [row["round"] for row in evolved] == [1, 2, 3]
@@ -183,7 +183,7 @@ def test_layouts_of_rows(evolving: Evolving) -> None:
         return {"role": role, "content": content}
 
     one = [turn("system", "Be kind."), turn("user", "Name it."), turn("assistant", "Elbe")]
-    two = [*one, turn("user", "More"), turn("assistant", "Oder")]
+    two = [*one, turn("user", "More"), turn("assistant", "Danube")]
     rows = [{"id": "one", "messages": one}, {"id": "two", "messages": two}]
     built = evolving.build(script, rows, "writer=rules", "operators=deepen", out="chat")
     found = {row["id"]: row for row in lines(built.train_file)}

@@ -9,7 +9,7 @@ from kdbench.views.chat import Turn
 
 
 @dataclass(frozen=True)
-class Prompt:
+class AskedPrompt:
     """What a row asks.
 
     Attributes:
@@ -26,21 +26,21 @@ class Prompt:
         return f"{self.text}\n\n{self.given}".strip()
 
 
-def prompt_of(row: TrainingRow) -> Prompt | None:
+def prompt_of(row: TrainingRow) -> AskedPrompt | None:
     """What a row asks; None for a plain text, and for a conversation of more than one question."""
     if row.is_text:
         return None
     if "instruction" in row.asked:
-        return Prompt(row.asked["instruction"], row.asked["input"])
+        return AskedPrompt(row.asked["instruction"], row.asked["input"])
     if isinstance(row.message, str):
-        return Prompt(row.message)
+        return AskedPrompt(row.message)
     *before, last = row.message
     if last.role != "user" or any(turn.role != "system" for turn in before):
         return None
-    return Prompt(last.content)
+    return AskedPrompt(last.content)
 
 
-def question(row: TrainingRow, prompt: Prompt, name: str) -> Question:
+def question(row: TrainingRow, prompt: AskedPrompt, name: str) -> Question:
     """The question of another prompt, asked as the row asks its own.
 
     Args:
@@ -56,7 +56,7 @@ def question(row: TrainingRow, prompt: Prompt, name: str) -> Question:
 
 
 def evolved_row(
-    row: TrainingRow, prompt: Prompt, answer: str, name: str, **lineage: Any
+    row: TrainingRow, prompt: AskedPrompt, answer: str, name: str, **lineage: Any
 ) -> dict[str, Any]:
     """A row of another prompt in the layout of a row, whose further columns stay.
 

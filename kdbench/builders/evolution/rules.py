@@ -3,7 +3,7 @@
 import random
 from collections.abc import Sequence
 
-from kdbench.builders.evolution.forms import Prompt
+from kdbench.builders.evolution.forms import AskedPrompt
 
 _ADDED = {
     "add_constraint": (
@@ -30,8 +30,8 @@ _ADDED = {
 
 
 def evolve(
-    operator: str, prompt: Prompt, others: Sequence[Prompt], chance: random.Random
-) -> Prompt:
+    operator: str, prompt: AskedPrompt, others: Sequence[AskedPrompt], chance: random.Random
+) -> AskedPrompt:
     """Evolve a prompt by a rule.
 
     In-depth operators add a sentence; `complicate_input` adds the input of another prompt, and
@@ -45,14 +45,14 @@ def evolve(
         chance: Decides.
     """
     if operator in _ADDED:
-        return Prompt(f"{prompt.text} {chance.choice(_ADDED[operator])}", prompt.given)
+        return AskedPrompt(f"{prompt.text} {chance.choice(_ADDED[operator])}", prompt.given)
     if not others:
         return prompt
     other = chance.choice(others)
     if operator == "complicate_input":
         if prompt.given and other.given:
-            return Prompt(prompt.text, f"{prompt.given} {other.given}")
-        return Prompt(f"{prompt.text} {other.text}", prompt.given or other.given)
+            return AskedPrompt(prompt.text, f"{prompt.given} {other.given}")
+        return AskedPrompt(f"{prompt.text} {other.text}", prompt.given or other.given)
     if prompt.given and other.given:
-        return Prompt(prompt.text, other.given)
+        return AskedPrompt(prompt.text, other.given)
     return other

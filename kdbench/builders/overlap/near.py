@@ -19,7 +19,7 @@ RARE = 3
 _LEAST_WORDS = 8  # a change of one word leaves too little of a shorter text to judge
 _RARE_SHARE, _LEAST_RARE = 0.5, 5
 
-Triple = tuple[str, ...]
+WordTriple = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -54,12 +54,12 @@ class NearTexts:
     ) -> None:
         self._near, self._rare = near, rare
         self._sets = [_triples(words) for words in texts]
-        self._holders: dict[Triple, list[int]] = defaultdict(list)
+        self._holders: dict[WordTriple, list[int]] = defaultdict(list)
         for index, triples in enumerate(self._sets):
             for triple in triples:
                 self._holders[triple].append(index)
-        self._seen: dict[Triple, list[int]] = defaultdict(list)  # different texts that hold it
-        self._candidates: list[tuple[Twins, list[Triple]]] = []
+        self._seen: dict[WordTriple, list[int]] = defaultdict(list)  # different texts that hold it
+        self._candidates: list[tuple[Twins, list[WordTriple]]] = []
 
     def see(self, place: int, words: Sequence[str], name: int | None = None) -> None:
         """Take a text of the stream.
@@ -92,12 +92,12 @@ class NearTexts:
             if number >= max(_LEAST_RARE, _RARE_SHARE * wanted):
                 yield twins
 
-    def _is_rare(self, triple: Triple) -> bool:
+    def _is_rare(self, triple: WordTriple) -> bool:
         return max(len(self._holders[triple]), len(self._seen[triple])) <= self._rare
 
 
 def note_holder(
-    seen: dict[Triple, list[int]], runs: Iterable[Triple], name: int, most: int
+    seen: dict[WordTriple, list[int]], runs: Iterable[WordTriple], name: int, most: int
 ) -> None:
     """Note that a text holds runs of words.
 
@@ -144,7 +144,7 @@ def near_pairs(first: Sequence[str], second: Sequence[str]) -> list[Twins]:
     return [best[other] for other in sorted(best)]
 
 
-def _triples(words: Sequence[str]) -> frozenset[Triple]:
+def _triples(words: Sequence[str]) -> frozenset[WordTriple]:
     if len(words) < _LEAST_WORDS:
         return frozenset()
     return frozenset(zip(words, words[1:], words[2:], strict=False))

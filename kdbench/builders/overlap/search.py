@@ -11,12 +11,12 @@ from kdbench.builders.overlap.protected import Field, TestSets, joined, user_tur
 from kdbench.builders.overlap.words import key_of, words_of
 from kdbench.distillation.rows import TrainingRow
 
-Kind = Literal["exact", "ngram", "near"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
+OverlapKind = Literal["exact", "ngram", "near"]
+KINDS: tuple[OverlapKind, ...] = get_args(OverlapKind)
 
 
 @dataclass(frozen=True)
-class Match:
+class Overlap:
     """A test document that a training row overlaps with.
 
     Attributes:
@@ -31,7 +31,7 @@ class Match:
 
     set: str
     id: str
-    kind: Kind
+    kind: OverlapKind
     field: Field
     matched: str
     similarity: float
@@ -105,9 +105,9 @@ class Search:
         if self._runs is not None:
             self._runs.see(place, words_of(_whole(row)))
 
-    def matches(self) -> Mapping[int, Sequence[Match]]:
+    def matches(self) -> Mapping[int, Sequence[Overlap]]:
         """By index of a row, the strongest match in each test set that it overlaps with."""
-        best: dict[int, dict[str, Match]] = defaultdict(dict)
+        best: dict[int, dict[str, Overlap]] = defaultdict(dict)
         for place, match in self._all():
             known = best[place].get(match.set)
             if known is None or match.strength < known.strength:
@@ -122,7 +122,7 @@ class Search:
         """Number of runs of words that were too common to show anything."""
         return 0 if self._runs is None else self._runs.common
 
-    def _all(self) -> Iterator[tuple[int, Match]]:
+    def _all(self) -> Iterator[tuple[int, Overlap]]:
         for place, found in self._equal.items():
             for index in sorted(found):
                 yield place, self._match(index, "exact", self._tests[index].text, 1.0)
@@ -135,9 +135,9 @@ class Search:
                 text = self._tests[index].text
                 yield twins.first, self._match(index, "near", text, twins.similarity)
 
-    def _match(self, index: int, kind: Kind, matched: str, similarity: float) -> Match:
+    def _match(self, index: int, kind: OverlapKind, matched: str, similarity: float) -> Overlap:
         text = self._tests[index]
-        return Match(text.set, text.id, kind, text.field, matched, similarity)
+        return Overlap(text.set, text.id, kind, text.field, matched, similarity)
 
 
 def _texts(row: TrainingRow, fields: set[Field]) -> dict[Field, list[str]]:

@@ -2,11 +2,16 @@
 
 import random
 
-from kdbench.builders.evolution.forms import Prompt
+from kdbench.builders.evolution.forms import AskedPrompt
 from kdbench.builders.evolution.operators import OPERATORS
 from kdbench.builders.evolution.rules import evolve
 
-LIST, OTHER, PLAIN = Prompt("Sort it.", "b a"), Prompt("Count it.", "d c"), Prompt("Who is Olga?")
+LIST, OTHER = AskedPrompt("Sort it.", "b a"), AskedPrompt("Count it.", "d c")
+PLAIN = AskedPrompt("Who is Olga?")
+    AskedPrompt("Sort it.", "b a"),
+    AskedPrompt("Count it.", "d c"),
+    AskedPrompt("Who is Olga?"),
+)
 
 
 def test_each_operator() -> None:
@@ -16,8 +21,8 @@ def test_each_operator() -> None:
         assert new.text.startswith("Sort it. ")
         assert len(new.text) > len("Sort it. ")
         assert new.given == "b a"
-    assert evolve("complicate_input", LIST, [OTHER], chance) == Prompt("Sort it.", "b a d c")
-    assert evolve("breadth", LIST, [OTHER], chance) == Prompt("Sort it.", "d c")
+    assert evolve("complicate_input", LIST, [OTHER], chance) == AskedPrompt("Sort it.", "b a d c")
+    assert evolve("breadth", LIST, [OTHER], chance) == AskedPrompt("Sort it.", "d c")
     assert evolve("breadth", PLAIN, [OTHER], chance) == OTHER
     assert (
         evolve("complicate_input", PLAIN, [OTHER], chance).whole == "Who is Olga? Count it.\n\nd c"

@@ -71,4 +71,5 @@ def test_memory_does_not_grow_with_the_stream() -> None:
     for number in range(500):
         index.see(number, words_of(template.format(number, number + 1)))
     assert len(index._candidates) <= RARE
+    assert max(map(len, index._seen.values())) == RARE + 1
     assert list(index.pairs()) == []
