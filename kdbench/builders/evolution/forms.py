@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from kdbench.builders.workshop.questions import Question, instruction
+from kdbench.builders.workshop.questions import ModelQuestion, instruction
 from kdbench.distillation.rows import TrainingRow
 from kdbench.views.chat import Turn
 
@@ -40,7 +40,7 @@ def prompt_of(row: TrainingRow) -> AskedPrompt | None:
     return AskedPrompt(last.content)
 
 
-def question(row: TrainingRow, prompt: AskedPrompt, name: str) -> Question:
+def question(row: TrainingRow, prompt: AskedPrompt, name: str) -> ModelQuestion:
     """The question of another prompt, asked as the row asks its own.
 
     Args:
@@ -51,8 +51,8 @@ def question(row: TrainingRow, prompt: AskedPrompt, name: str) -> Question:
     if "instruction" in row.asked:
         return instruction(name, prompt.text, prompt.given)
     if isinstance(row.message, str):
-        return Question(name, prompt.whole, prompt.whole)
-    return Question(name, "", (*row.message[:-1], Turn("user", prompt.whole)))
+        return ModelQuestion(name, prompt.whole, prompt.whole)
+    return ModelQuestion(name, "", (*row.message[:-1], Turn("user", prompt.whole)))
 
 
 def evolved_row(

@@ -33,7 +33,7 @@ from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.builders.selection.parts.pool import Chosen, Pool
-    from kdbench.builders.workshop.questions import Response
+    from kdbench.builders.workshop.questions import ModelResponse
     from kdbench.builders.workshop.scoring import Distributions
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.distillation.rows import TrainingRow
@@ -131,7 +131,7 @@ class Disagreement(TeacherAndStudent):
     ) -> Iterator[_Candidate]:
         """Yield what stands for each row of the pool: the row, or the edit that was chosen."""
         from kdbench.builders.selection.parts.edited import edits_of
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         for rows in pool.chunks():
             edits: dict[str, list[TrainingRow]] = {}
@@ -141,7 +141,7 @@ class Disagreement(TeacherAndStudent):
                     edits[row.id] = edits_of(row, self.edits, words, uniform)
             asked = [edit for of_row in edits.values() for edit in of_row]
             answers = greedy(work, asked)
-            texts = [Text(e.id, e, answers[e.id].text, answers[e.id].ended) for e in asked]
+            texts = [TextToScore(e.id, e, answers[e.id].text, answers[e.id].ended) for e in asked]
             texts += self.texts(work, [row for row in rows if not edits.get(row.id)])
             numbers = work.score(
                 ("teacher", "student"), texts, divergence_and_confidence, "disagreement of edits"
@@ -154,7 +154,7 @@ class Disagreement(TeacherAndStudent):
         work: "Workshop",
         row: "TrainingRow",
         edits: "Sequence[TrainingRow]",
-        answers: "Mapping[str, Response]",
+        answers: "Mapping[str, ModelResponse]",
         numbers: Mapping[str, Mapping[str, Any]],
     ) -> _Candidate:
         from kdbench.builders.workshop.questions import answered

@@ -45,11 +45,11 @@ class Difference(SelectionRule):
     def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The rows with the largest differences, or a draw by them."""
         from kdbench.builders.selection.parts.pool import Chosen, best, mean_of
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         losses = {"teacher": dict[str, float](), "reference": dict[str, float]()}
         for rows in pool.chunks():
-            texts = [Text(row.id, row) for row in rows]
+            texts = [TextToScore(row.id, row) for row in rows]
             found = work.score(self.models, texts, mean_losses, "losses")
             for name, numbers in found.items():
                 for model, of_model in losses.items():

@@ -41,9 +41,6 @@ class TextToScore:
     ended: bool = True
 
 
-Text = TextToScore  # the name that other builders import
-
-
 @dataclass(frozen=True)
 class Distributions:
     """The next-token distributions of models at the n tokens of a response.

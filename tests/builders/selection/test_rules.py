@@ -17,7 +17,7 @@ from kdbench.builders.selection.robust import ActiveProduct, active_product
 from kdbench.builders.workshop.models import find_models
 from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.recipe import parse_build
-from kdbench.builders.workshop.scoring import Distributions, Text
+from kdbench.builders.workshop.scoring import Distributions, TextToScore
 from kdbench.builders.workshop.source import SourceRows
 from kdbench.builders.workshop.workshop import Workshop
 from kdbench.divergence import entropy
@@ -146,7 +146,7 @@ def test_scores_of_models_are_those_of_transformers(world, workshop):
         }
 
     rows = list(work.rows)
-    found = work.score(("teacher", "student"), [Text(row.id, row) for row in rows], measure)
+    found = work.score(("teacher", "student"), [TextToScore(row.id, row) for row in rows], measure)
     for row in rows:
         log_p, targets = plain_log_probs(world.teacher, row, row.references[0])
         log_q, _ = plain_log_probs(world.student, row, row.references[0])

@@ -96,10 +96,10 @@ class FirstToken(SelectionRule):
     def _scored(
         self, work: "Workshop", rows: "Sequence[TrainingRow]", measure: "Measure", step: str
     ) -> Mapping[str, Mapping[str, Any]]:
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         self._check(rows)
-        return work.score(self._used, [Text(row.id, row) for row in rows], measure, step)
+        return work.score(self._used, [TextToScore(row.id, row) for row in rows], measure, step)
 
     def _check(self, rows: "Sequence[TrainingRow]") -> None:
         for row in rows:
@@ -126,11 +126,11 @@ class FirstToken(SelectionRule):
     def _over_labels(
         self, work: "Workshop", rows: "Sequence[TrainingRow]"
     ) -> "Mapping[str, SparseVectors]":
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         self._check(rows)
         texts = {
-            (row.id, place): Text(f"{row.id}={place}", row, label)
+            (row.id, place): TextToScore(f"{row.id}={place}", row, label)
             for row in rows
             for place, label in enumerate(self.labels)
         }

@@ -11,8 +11,8 @@ from kdbench.errors import InputError
 
 if TYPE_CHECKING:
     from kdbench.builders.selection.parts.pool import Chosen, Pool
-    from kdbench.builders.workshop.questions import Response
-    from kdbench.builders.workshop.scoring import Distributions, Text
+    from kdbench.builders.workshop.questions import ModelResponse
+    from kdbench.builders.workshop.scoring import Distributions, TextToScore
     from kdbench.builders.workshop.workshop import Workshop
     from kdbench.config.build_keys import BuildSettings
     from kdbench.distillation.rows import TrainingRow
@@ -81,16 +81,16 @@ class TeacherAndStudent(SelectionRule):
     def _all(self, found: "Distributions") -> Mapping[str, float]:
         return {"score": self.measure(found), **divergence_and_confidence(found)}
 
-    def texts(self, work: "Workshop", rows: "Sequence[TrainingRow]") -> "list[Text]":
+    def texts(self, work: "Workshop", rows: "Sequence[TrainingRow]") -> "list[TextToScore]":
         """The responses to rows that are scored."""
-        from kdbench.builders.workshop.scoring import Text
+        from kdbench.builders.workshop.scoring import TextToScore
 
         asked = [row for row in rows if not row.is_text] if self.scored == "teacher" else []
         found = greedy(work, asked)
         return [
-            Text(row.id, row, found[row.id].text, found[row.id].ended)
+            TextToScore(row.id, row, found[row.id].text, found[row.id].ended)
             if row.id in found
-            else Text(row.id, row)
+            else TextToScore(row.id, row)
             for row in rows
         ]
 
@@ -123,7 +123,7 @@ def chosen(pool: "Pool", numbers: Mapping[str, Sequence[float]], of: Collection[
     return Chosen(choice.ids, scores, "no response", figures)
 
 
-def greedy(work: "Workshop", rows: "Sequence[TrainingRow]") -> "dict[str, Response]":
+def greedy(work: "Workshop", rows: "Sequence[TrainingRow]") -> "dict[str, ModelResponse]":
     """The teacher's greedy responses by id of the row."""
     from kdbench.builders.workshop.questions import question_of
 
