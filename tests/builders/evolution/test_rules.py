@@ -8,10 +8,6 @@ from kdbench.builders.evolution.rules import evolve
 
 LIST, OTHER = AskedPrompt("Sort it.", "b a"), AskedPrompt("Count it.", "d c")
 PLAIN = AskedPrompt("Who is Olga?")
-    AskedPrompt("Sort it.", "b a"),
-    AskedPrompt("Count it.", "d c"),
-    AskedPrompt("Who is Olga?"),
-)
 
 
 def test_each_operator() -> None:
