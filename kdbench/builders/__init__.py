@@ -77,7 +77,7 @@ class Builder(Settings):
             settings: The settings of the build.
 
         Returns:
-            Hashes by name.
+            Hashes by name; that of a key stands for its value, such as the path of a file.
 
         Raises:
             InputError: It cannot be read.

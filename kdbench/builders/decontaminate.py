@@ -7,11 +7,11 @@ Paper: Brown et al. 2020, Language Models are Few-Shot Learners, appendix C (arX
     Near texts: Lee et al. 2022, Deduplicating Training Data Makes Language Models Better (arXiv
     2107.06499), by the Jaccard index that MinHash estimates, here exact.
 Ours: whole rows are removed, not 200 characters around a run; the length of runs is that of each
-    test text, not of a test set; test texts in few rows more than once (see `overlap.grams`).
+    test text, not of a test set; what holds a whole test text is removed however common it is.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, get_args
 
 from pydantic import Field, PrivateAttr, field_validator
@@ -87,7 +87,7 @@ class Decontaminate(Builder):
         for place, row in enumerate(work.rows):
             search.see(place, row)
         matches = search.matches()
-        for name, value in _figures(tests, matches).items():
+        for name, value in _figures(tests, matches, search.documents).items():
             work.figure(name, value)
         work.figure("runs of words too common to count", search.common_runs)
         for place, row in enumerate(work.rows):
@@ -112,7 +112,9 @@ class Decontaminate(Builder):
 
 
 def _figures(
-    tests: "TestSets", matches: "Mapping[int, Sequence[Overlap]]"
+    tests: "TestSets",
+    matches: "Mapping[int, Sequence[Overlap]]",
+    documents: Mapping[str, Collection[str]],
 ) -> dict[str, float | int | str]:
     """Rows removed by test set and kind, and the documents of each set that they hold."""
     from kdbench.builders.overlap.search import OverlapKind
@@ -120,8 +122,7 @@ def _figures(
     kinds = Counter((match.set, match.kind) for found in matches.values() for match in found)
     figures: dict[str, float | int | str] = {}
     for name, size in tests.sizes.items():
-        documents = {m.id for found in matches.values() for m in found if m.set == name}
-        figures[f"{name}: documents found"] = f"{len(documents)} of {size}"
+        figures[f"{name}: documents found"] = f"{len(documents.get(name, ()))} of {size}"
         for kind in get_args(OverlapKind):
             if number := kinds[name, kind]:
                 figures[f"{name}: rows by {kind}"] = number

@@ -182,6 +182,15 @@ def test_keys(case: Case, words: list[str], left: list[str]) -> None:
     assert kept(built) == [*left, "other"]
 
 
+def test_all_documents_that_a_row_holds_are_counted(case: Case) -> None:
+    other = PROMPT.replace("whale", "cat")
+    tests = [row("a", PROMPT), row("b", other), row("c", "Who?")]
+    train = [row("both", f"{PROMPT} {other}"), row("left", "Is it?")]
+    built = case.build(train, tests)
+    assert built.card.figures["held_out: documents found"] == "2 of 3"
+    assert built.card.figures["held_out: rows by ngram"] == 1
+
+
 def test_share_of_the_test_text(case: Case) -> None:
     tests = [row("q", " ".join(f"w{n}" for n in range(30)))]
     train = [row("half", " ".join(f"w{n}" for n in range(15))), row("other", "What is it?")]
@@ -245,6 +254,8 @@ def test_the_test_sets_are_part_of_the_identity(case: Case) -> None:
     train = [row("q", PROMPT), row("other", "Who?")]
     assert case.build(train, [row("t", PROMPT)]).is_new
     assert not case.build(train, [row("t", PROMPT)]).is_new
+    card = (case.folder / "out/card.json").read_text()
+    assert str(case.folder) not in card  # the content stands for where it is
     with pytest.raises(InputError, match="was built with a different files against"):
         case.build(train, [row("t", "Another one")])
 

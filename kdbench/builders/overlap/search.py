@@ -58,6 +58,9 @@ class Search:
         share: Least share of a test text's words in shared runs.
         near: Least Jaccard index of two near texts.
         common: Texts of either side that may hold a run before it is common usage.
+
+    Attributes:
+        documents: Ids of the documents that rows overlap with, by test set; after `matches`.
     """
 
     def __init__(
@@ -87,6 +90,7 @@ class Search:
         }
         self._fields: set[Field] = {text.field for text in tests.texts}
         self._equal: dict[int, set[int]] = defaultdict(set)
+        self.documents: dict[str, set[str]] = defaultdict(set)
 
     def see(self, place: int, row: TrainingRow) -> None:
         """Take a row.
@@ -109,6 +113,7 @@ class Search:
         """By index of a row, the strongest match in each test set that it overlaps with."""
         best: dict[int, dict[str, Overlap]] = defaultdict(dict)
         for place, match in self._all():
+            self.documents[match.set].add(match.id)
             known = best[place].get(match.set)
             if known is None or match.strength < known.strength:
                 best[place][match.set] = match

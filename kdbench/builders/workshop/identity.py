@@ -66,13 +66,14 @@ def identity_of(
         changed["backend"] = without_secrets(chosen.identity)
     if code := stamp_of(type(builder)):
         changed["code"] = code
-    named = {*builder.models, *builder.files}
+    inputs = builder.inputs(settings)
+    named = {*builder.models, *builder.files, *inputs}
     parameters = json.loads(builder.model_dump_json(exclude=named))
     return BuildIdentity(
         settings=changed,
         parameters=parameters,
         models={key: model.identity for key, model in models.items()},
-        files={**_files(recipe), **builder.inputs(settings)},
+        files={**_files(recipe), **inputs},
         data={**source.facts, "name": source.name},
     )
 
