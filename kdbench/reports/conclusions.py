@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 
 from kdbench.store.conclusions import (
-    ConclusionCell,
     Conclusion,
+    ConclusionCell,
     ConclusionColumn,
     ConclusionTable,
     Quantity,
