@@ -3,7 +3,13 @@
 from collections.abc import Iterator, Sequence
 from math import ceil, floor, log10
 
-from kdbench.store.conclusions import Cell, Conclusion, ConclusionColumn, ConclusionTable, Quantity
+from kdbench.store.conclusions import (
+    Conclusion,
+    ConclusionCell,
+    ConclusionColumn,
+    ConclusionTable,
+    Quantity,
+)
 from kdbench.system.layout import GridCell, NumberCell, fit, wrapped
 from kdbench.text import escape_md, interval, printable, signed
 
@@ -88,14 +94,14 @@ def _title(column: ConclusionColumn) -> str:
     return f"{column.title} ({column.unit})" if column.unit else column.title
 
 
-def _grid_cell(cell: Cell, column: ConclusionColumn) -> GridCell:
+def _grid_cell(cell: ConclusionCell, column: ConclusionColumn) -> GridCell:
     if not isinstance(cell, Quantity):
         return printable(cell or "")
     value, ends, p = quantity_texts(cell, column)
     return NumberCell(value, (("interval", ends),) if ends else (), f" {p}" if p else "")
 
 
-def _markdown_cell(cell: Cell, column: ConclusionColumn) -> str:
+def _markdown_cell(cell: ConclusionCell, column: ConclusionColumn) -> str:
     if not isinstance(cell, Quantity):
         return escape_md(cell or "")
     return " ".join(filter(None, quantity_texts(cell, column))).replace("<", "&lt;")

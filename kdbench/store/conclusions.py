@@ -24,7 +24,7 @@ def _whole(value: object) -> object:
     return tuple(value) if isinstance(value, list) else value
 
 
-Numbers = Annotated[tuple[float, ...], BeforeValidator(_whole)]
+PointNumbers = Annotated[tuple[float, ...], BeforeValidator(_whole)]
 
 
 class ConclusionPart(BaseModel):
@@ -56,7 +56,7 @@ class Quantity(ConclusionPart):
         return cls(value=found.value, low=found.low, high=found.high, n=len(found.seeds), p=p)
 
 
-Cell = Quantity | str | None
+ConclusionCell = Quantity | str | None
 """A cell of a table: a number, a text, or nothing, where there is no number."""
 
 
@@ -87,7 +87,7 @@ class ConclusionTable(ConclusionPart):
 
     title: str
     columns: tuple[ConclusionColumn, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: tuple[tuple[ConclusionCell, ...], ...]
 
     @model_validator(mode="after")
     def _is_rectangular(self) -> "ConclusionTable":
@@ -110,10 +110,10 @@ class Curve(ConclusionPart):
     """
 
     label: str
-    x: Numbers
-    y: Numbers
-    low: Numbers = ()
-    high: Numbers = ()
+    x: PointNumbers
+    y: PointNumbers
+    low: PointNumbers = ()
+    high: PointNumbers = ()
     joined: bool = True
 
     @model_validator(mode="after")

@@ -13,9 +13,6 @@ from kdbench.store.runs import StoredRun
 from kdbench.system.files import LinesFile
 from kdbench.tables.columns import chosen_columns
 
-Curves = Mapping[int, Mapping[int, float]]
-"""Values by step, by training seed."""
-
 
 class FilledRows:
     """Results, checkpoints and training logs by row and training seed.
@@ -72,7 +69,7 @@ class FilledRows:
             raise KeyError(label)
         return self._cell(runs[0], column)
 
-    def curves(self, label: str, name: str) -> Curves:
+    def curves(self, label: str, name: str) -> Mapping[int, Mapping[int, float]]:
         """A value of the training logs of a row, by step, by training seed.
 
         Args:

@@ -7,7 +7,7 @@ from typing import Literal
 from kdbench.analyses.core.analysis import Analysis
 from kdbench.analyses.core.filled import FilledRows
 from kdbench.analyses.hacking.turning import (
-    Curves,
+    SeedCurves,
     changes_since,
     mean_curve,
     turning_step,
@@ -41,8 +41,8 @@ class SourceCurves:
     """
 
     label: str
-    gold: Curves
-    proxy: Curves
+    gold: SeedCurves
+    proxy: SeedCurves
 
     @property
     def rise(self) -> dict[int, float]:

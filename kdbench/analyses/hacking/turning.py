@@ -4,15 +4,15 @@ from collections.abc import Mapping
 
 from kdbench.stats.over_seeds import SeedMean, mean_over_seeds
 
-Curves = Mapping[int, Mapping[int, float]]
+SeedCurves = Mapping[int, Mapping[int, float]]
 """Values by step, by training seed."""
 
 
-def turning_step(curves: Curves, without: int | None = None) -> int:
+def turning_step(curves: SeedCurves, without: int | None = None) -> int:
     """The step at which the mean curve is lowest; the first of several.
 
     Args:
-        curves: Curves with the same steps.
+        curves: SeedCurves with the same steps.
         without: Training seed to leave out, unless it is the only one.
 
     Raises:
@@ -25,22 +25,22 @@ def turning_step(curves: Curves, without: int | None = None) -> int:
     return min(steps, key=lambda step: (sum(curve[step] for curve in used), step))
 
 
-def turning_steps(curves: Curves) -> dict[int, int]:
+def turning_steps(curves: SeedCurves) -> dict[int, int]:
     """For each training seed the step at which the mean curve of the other seeds is lowest."""
     return {seed: turning_step(curves, without=seed) for seed in curves}
 
 
-def changes_since(curves: Curves, since: Mapping[int, int]) -> dict[int, float]:
+def changes_since(curves: SeedCurves, since: Mapping[int, int]) -> dict[int, float]:
     """How much each curve changes from a step to its end.
 
     Args:
-        curves: Curves.
+        curves: SeedCurves.
         since: The step, by training seed.
     """
     return {seed: curve[max(curve)] - curve[since[seed]] for seed, curve in curves.items()}
 
 
-def mean_curve(curves: Curves) -> dict[int, SeedMean]:
+def mean_curve(curves: SeedCurves) -> dict[int, SeedMean]:
     """The mean over training seeds at each step."""
     steps = sorted(next(iter(curves.values())))
     return {
