@@ -835,6 +835,7 @@ def train(
     task_field: str | None = None,
     teacher_learns: bool | None = None,
     teacher_mix: float | None = None,
+    teacher_noise: float | None = None,
     teacher_rate: float | None = None,
     teacher_weight: float | None = None,
     teachers: str | PathLike[str] | Sequence[str | PathLike[str]] | None = None,
@@ -1182,6 +1183,8 @@ def train(
         task_field: column of the task (mpdistil).
         teacher_learns: whether the teacher learns with the student (bdkd).
         teacher_mix: a, teacher's share in sampling (minillm).
+        teacher_noise: standard deviation of Gaussian noise on the teacher's logits, for ablations;
+            it depends on the example and the place in its response alone (kd).
         teacher_rate: a learning teacher's learning rate as a multiple of the student's (bdkd).
         teacher_weight: w, teacher's share of the mixture; 0 is KL(p‖q), 1 is KL(q‖p) (gkd, gold,
             jsd); w, teacher's share in the JSD (opsd, sdft, tsd); teacher's share in the JSD
