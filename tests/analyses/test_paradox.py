@@ -44,10 +44,12 @@ def test_gains_with_fidelity_are_no_paradox() -> None:
     )
     assert second.endswith("and 4 do neither.")
     assert third.startswith("3 of 5 conditions gain over SFT and 2 lose")
+    assert third.endswith("is seen in 0 of them.")
 
 
 def test_gains_against_fidelity_are_the_paradox() -> None:
-    first, second, _ = sentences(made(STEPS, -STEPS / 10))
+    first, second, third = sentences(made(STEPS, -STEPS / 10))
+    assert third.endswith("is seen in 3 of them.")
     assert "oppose each other" in first
     assert "0 gain and come nearer" in second
     assert "6 gain without, 4 come nearer without a gain, and 0 do neither" in second
@@ -56,7 +58,7 @@ def test_gains_against_fidelity_are_the_paradox() -> None:
 def test_what_is_unrelated_is_not_told() -> None:
     change = np.array([[0.1, -0.2], [-0.1, 0.2], [0.1, 0.2], [-0.1, -0.2], [0.05, 0.1]])
     first, *_ = sentences(made(STEPS, change))
-    assert "are not told to go together, as published" in first
+    assert "are not told to go together (rank correlation" in first
 
 
 def test_cells_count_signs_of_means_over_seeds() -> None:
