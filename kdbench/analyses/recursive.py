@@ -14,7 +14,7 @@ Ours: all of the experiment. Contraction: generation 1 learns from the mixture o
     to the validation prompts.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -40,8 +40,9 @@ from kdbench.store.conclusions import (
 )
 from kdbench.system.files import LinesFile
 
+_EFFECT = "last generation, with - without anchor"
 _DISTANCE, _ANCHOR = "eval_kl_anchor", "anchor"
-_STEPS = 30
+_STEPS, _LEVEL = 30, 0.05
 
 Distances = Mapping[int, Mapping[int, float]]
 """Distance to the anchor by generation, 0 the start, by training seed."""
@@ -131,16 +132,16 @@ class Recursive(Analysis, group="Recursive"):
             )
             for g in self.anchor_shares
         }
-        drifts = {label: _change(found[label], self.generations) for label in found}
-        bare, anchored = found[_chain(0.0)], found[_chain(self.anchor_shares[0])]
-        last = self.generations
-        effect = difference_over_seeds(_at(anchored, last), _at(bare, last))
+        chains, last = (_chain(0.0), _chain(self.anchor_shares[0])), self.generations
+        compared = {f"{label}, last - first": _change(found[label], last) for label in chains} | {
+            _EFFECT: difference_over_seeds(*(_at(found[label], last) for label in chains[::-1]))
+        }
         return self.conclude(
-            *_sentences(rates, drifts[_chain(0.0)], effect, self.anchor_shares[0], last),
+            *_sentences(rates, compared, self.anchor_shares[0], last),
             tables=(
                 _distance_table(found, self.generations),
                 _rate_table(rates),
-                _drift_table(drifts, effect, self.anchor_shares[0]),
+                _drift_table(compared),
             ),
             panels=tuple(self._panels(found)),
             notes=(
@@ -225,14 +226,20 @@ def _change(found: Distances, generations: int) -> SeedMean:
 
 
 def _sentences(
-    rates: Mapping[float, SeedMean], drift: SeedMean, effect: SeedMean, share: float, last: int
+    rates: Mapping[float, SeedMean], compared: Mapping[str, SeedMean], share: float, last: int
 ) -> Iterator[str]:
+    drift, effect = next(iter(compared.values())), compared[_EFFECT]
+    p = _corrected(compared)
+    way = {name: compared[name].direction if p[name] <= _LEVEL else 0 for name in p}
+    drifts, affects = way.get(next(iter(compared)), 0), way.get(_EFFECT, 0)
     parts = []
     for g, rate in rates.items():
         theory = (1 - g) ** 2
         low, high = rate.low, rate.high
         fits = low is not None and high is not None and low <= theory <= high
         verdict = "as" if fits else ("slower than" if rate.value > theory else "faster than")
+        if fits and high is not None and high >= 1:
+            verdict = "told neither from none nor from"
         parts.append(
             f"with g {g:g} by {rate.value:.2f}{_ends(rate)} in a generation, {verdict} the "
             f"theory's {theory:.2f}"
@@ -247,12 +254,12 @@ def _sentences(
         0: "no drift is seen",
         -1: "it shrinks",
     }
-    effects = {1: "farther from", 0: "as far from", -1: "nearer to"}
+    effects = {1: "farther from", 0: "not told nearer to", -1: "nearer to"}
     yield (
-        f"Without an anchor, from generation 1 to {last}, {words[drift.direction]} "
+        f"Without an anchor, from generation 1 to {last}, {words[drifts]} "
         f"({drift.value:+.3f}{_ends(drift, 3)} nats); with g {share:g} the last student is "
-        f"{effects[effect.direction]} the anchor ({effect.value:+.3f}{_ends(effect, 3)} nats)"
-        + ("." if effect.direction else ", no difference seen.")
+        f"{effects[affects]} the anchor ({effect.value:+.3f}{_ends(effect, 3)} nats)"
+        + ("." if affects else ", no difference seen.")
     )
 
 
@@ -288,25 +295,19 @@ def _rate_table(rates: Mapping[float, SeedMean]) -> ConclusionTable:
     return ConclusionTable(title="Contraction in a generation", columns=columns, rows=rows)
 
 
-def _drift_table(drifts: Mapping[str, SeedMean], effect: SeedMean, share: float) -> ConclusionTable:
-    compared = {
-        f"{label}, last - first": drift
-        for label, drift in drifts.items()
-        if label in (_chain(0.0), _chain(share))
-    }
-    compared["last generation, with - without anchor"] = effect
-    return ConclusionTable(
-        title="Drift of the chain",
-        columns=(
-            ConclusionColumn(title="comparison"),
-            ConclusionColumn(title="difference of KL", unit="nats", signed=True),
-        ),
-        rows=tuple(_corrected(compared)),
+def _drift_table(compared: Mapping[str, SeedMean]) -> ConclusionTable:
+    corrected = _corrected(compared)
+    columns = (
+        ConclusionColumn(title="comparison"),
+        ConclusionColumn(title="difference of KL", unit="nats", signed=True),
     )
+    rows = tuple(
+        (name, Quantity.of(found, p=corrected.get(name))) for name, found in compared.items()
+    )
+    return ConclusionTable(title="Drift of the chain", columns=columns, rows=rows)
 
 
-def _corrected(compared: Mapping[str, SeedMean]) -> Iterator[tuple[str, Quantity]]:
-    known: Sequence[str] = [name for name, found in compared.items() if found.p is not None]
-    p = dict(zip(known, holm([compared[name].p or 0.0 for name in known]), strict=True))
-    for name, found in compared.items():
-        yield name, Quantity.of(found, p=p.get(name))
+def _corrected(compared: Mapping[str, SeedMean]) -> dict[str, float]:
+    """Holm's p-values of the comparisons that have one."""
+    known = {name: found.p for name, found in compared.items() if found.p is not None}
+    return dict(zip(known, holm(list(known.values())), strict=True))
