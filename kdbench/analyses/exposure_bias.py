@@ -31,8 +31,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -266,7 +266,7 @@ def _panels(
         x_label="excess error at 16 tokens (%)",
         y_label="score (points)",
         curves=tuple(
-            Curve(
+            PanelCurve(
                 label=label,
                 x=tuple(x.values()),
                 y=tuple(y[seed] for seed in x),

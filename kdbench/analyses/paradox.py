@@ -36,12 +36,12 @@ from kdbench.errors import InputError
 from kdbench.stats.over_seeds import mean_over_seeds
 from kdbench.stats.rank_correlation import RankCorrelation, rank_correlation
 from kdbench.store.conclusions import (
-    Cell,
     Conclusion,
+    ConclusionCell,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
     columns_of,
 )
@@ -313,7 +313,7 @@ def _differences(found: Measured, values: np.ndarray) -> list[Difference]:
 def _condition_table(found: Measured) -> ConclusionTable:
     gains = _differences(found, found.gain)
     changes = {metric: _differences(found, found.change[metric]) for metric in FIDELITY}
-    rows: list[tuple[Cell, ...]] = [
+    rows: list[tuple[ConclusionCell, ...]] = [
         (
             condition.size,
             condition.kind,
@@ -338,7 +338,7 @@ def _condition_table(found: Measured) -> ConclusionTable:
 
 def _correlation_table(found: Measured) -> ConclusionTable:
     clean = [place for place, condition in enumerate(found.conditions) if not condition.has_noise]
-    rows: list[tuple[Cell, ...]] = []
+    rows: list[tuple[ConclusionCell, ...]] = []
     for metric, name in FIDELITY.items():
         level, change = found.level[metric], found.change[metric]
         rows.append(
@@ -385,7 +385,7 @@ def _panels(found: Measured) -> tuple[Panel, ...]:
             of = [n for n, condition in enumerate(found.conditions) if condition.kind == kind]
             known = all(gains[n].found.low is not None for n in of)
             curves.append(
-                Curve(
+                PanelCurve(
                     label=kind,
                     x=tuple(changes[n].found.value for n in of),
                     y=tuple(gains[n].found.value for n in of),
@@ -405,7 +405,7 @@ def _panels(found: Measured) -> tuple[Panel, ...]:
     return tuple(panels)
 
 
-def _quantity(correlation: RankCorrelation | None, found: Measured) -> Cell:
+def _quantity(correlation: RankCorrelation | None, found: Measured) -> ConclusionCell:
     if correlation is None:
         return None
     ends = correlation.low, correlation.high

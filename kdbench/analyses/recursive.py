@@ -34,8 +34,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 from kdbench.system.files import LinesFile
@@ -160,7 +160,7 @@ class Recursive(Analysis, group="Recursive"):
             label = _contraction(share)
             curve = seed_curve(label, found[label])
             theory = tuple(curve.y[0] * (1 - share) ** (2 * n) for n in range(len(curve.x)))
-            curves += [curve, Curve(label=f"theory, g {share:g}", x=curve.x, y=theory)]
+            curves += [curve, PanelCurve(label=f"theory, g {share:g}", x=curve.x, y=theory)]
         yield Panel(title="Contraction", curves=tuple(curves), log_y=True, **axes)
         labels = [_chain(0.0), _chain(self.anchor_shares[0])]
         later = {

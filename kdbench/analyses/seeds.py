@@ -18,7 +18,7 @@ from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
-from kdbench.analyses.seeded.scores import ScoresBySeed, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
@@ -33,12 +33,12 @@ from kdbench.stats.ranking import (
     seeds_to_separate,
 )
 from kdbench.store.conclusions import (
-    Cell,
     Conclusion,
+    ConclusionCell,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -95,7 +95,7 @@ class RankingBySeeds(Analysis, group="Seeds"):
         runs = runs_of_table(bench.fill(self.table(bench.world)))
         return self._conclude(seed_scores(runs, self.metric, "the table"))
 
-    def _conclude(self, found: ScoresBySeed) -> Conclusion:
+    def _conclude(self, found: SeedScores) -> Conclusion:
         noise = ranking_noise(found.scores, found.tasks)
         means = found.scores.mean(axis=1)
         order = (means if found.lower else -means).argsort()
@@ -185,7 +185,7 @@ def _variance_table(noise: RankingNoise) -> ConclusionTable:
     )
     low, high = noise.rest_interval
     rest = Quantity(value=noise.rest, low=low, high=high)
-    rows: list[tuple[Cell, ...]] = [
+    rows: list[tuple[ConclusionCell, ...]] = [
         ("methods", Quantity(value=noise.methods), "is the ranking"),
         ("training seed, alike for all", Quantity(value=noise.seeds), "moves no ranking"),
         ("training seed, by method", rest, "moves the ranking"),
@@ -236,10 +236,10 @@ def _pair_table(pairs: Sequence[_Pair]) -> ConclusionTable:
 def _panels(seeds: Sequence[int], scores: "np.ndarray", pairs: Sequence[_Pair]) -> Iterator[Panel]:
     places = tuple(range(1, len(scores) + 1))
     curves = [
-        Curve(label=f"seed {seed}", x=places, y=tuple(column))
+        PanelCurve(label=f"seed {seed}", x=places, y=tuple(column))
         for seed, column in zip(seeds, scores.T, strict=True)
     ]
-    mean = Curve(label="mean over seeds", x=places, y=tuple(scores.mean(axis=1)))
+    mean = PanelCurve(label="mean over seeds", x=places, y=tuple(scores.mean(axis=1)))
     yield Panel(
         title="A ranking by each seed",
         x_label="rank by the mean over seeds",
@@ -251,6 +251,8 @@ def _panels(seeds: Sequence[int], scores: "np.ndarray", pairs: Sequence[_Pair]) 
         x_label="rank of the better one",
         y_label="probability that another seed swaps them",
         curves=(
-            Curve(label="probability of a flip", x=places[:-1], y=tuple(p.flip for p in pairs)),
+            PanelCurve(
+                label="probability of a flip", x=places[:-1], y=tuple(p.flip for p in pairs)
+            ),
         ),
     )

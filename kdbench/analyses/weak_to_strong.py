@@ -35,8 +35,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -262,8 +262,10 @@ def _difference(found: SeedMean, p: float) -> Quantity:
 
 def _panel(name: str, gap: _Gap) -> Panel:
     means = {label: mean_over_seeds(values) for label, values in gap.values.items()}
-    curves = [Curve(label="Weak teacher", x=(0.0,), y=(gap.weak,), joined=False)]
+    curves = [PanelCurve(label="Weak teacher", x=(0.0,), y=(gap.weak,), joined=False)]
     for place, (label, found) in enumerate(means.items(), start=1):
         ends = {} if found.low is None else {"low": (found.low,), "high": (found.high,)}
-        curves.append(Curve(label=label, x=(float(place),), y=(found.value,), joined=False, **ends))
+        curves.append(
+            PanelCurve(label=label, x=(float(place),), y=(found.value,), joined=False, **ends)
+        )
     return Panel(title=name, x_label="condition", y_label=name, curves=tuple(curves))

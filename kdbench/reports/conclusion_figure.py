@@ -5,22 +5,22 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.reports.panels import legend, panels
 from kdbench.reports.style import COLOURS, DASHES, MARKERS, Picture, drawing, picture
-from kdbench.store.conclusions import Conclusion, Curve, Panel
+from kdbench.store.conclusions import Conclusion, Panel, PanelCurve
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-Theme = Literal["light", "dark"]
-THEMES: tuple[Theme, ...] = ("light", "dark")
-_INK: Mapping[Theme, str] = {"light": "#1f2328", "dark": "#e6edf3"}
-_PAPER: Mapping[Theme, str] = {"light": "#ffffff", "dark": "#0d1117"}
+FigureTheme = Literal["light", "dark"]
+THEMES: tuple[FigureTheme, ...] = ("light", "dark")
+_INK: Mapping[FigureTheme, str] = {"light": "#1f2328", "dark": "#e6edf3"}
+_PAPER: Mapping[FigureTheme, str] = {"light": "#ffffff", "dark": "#0d1117"}
 # The same hues, lighter, since the darkest of them cannot be seen on black.
 _ON_DARK = ("#4ea8de", "#ff8c42", "#2ec4a0", "#e39ac4", "#f2b632", "#8fd3ff", "#e6edf3")
 
 
-def draw_conclusion(conclusion: Conclusion, theme: Theme = "light") -> Picture:
+def draw_conclusion(conclusion: Conclusion, theme: FigureTheme = "light") -> Picture:
     """Draw the panels of a conclusion; equal conclusions give equal bytes.
 
     Args:
@@ -34,7 +34,7 @@ def draw_conclusion(conclusion: Conclusion, theme: Theme = "light") -> Picture:
         return picture(_figure(conclusion.panels, theme))
 
 
-def _colours(theme: Theme) -> Any:
+def _colours(theme: FigureTheme) -> Any:
     ink = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
     paper = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
     return {
@@ -44,7 +44,7 @@ def _colours(theme: Theme) -> Any:
     }
 
 
-def _figure(shown: Sequence[Panel], theme: Theme) -> "Figure":
+def _figure(shown: Sequence[Panel], theme: FigureTheme) -> "Figure":
     labels = list(dict.fromkeys(curve.label for panel in shown for curve in panel.curves))
     styles = {label: _style(place, theme) for place, label in enumerate(labels)}
     figure, all_axes = panels(len(shown), columns=3 if len(shown) in (3, 5, 6) else 2)
@@ -82,7 +82,7 @@ def _short(value: float) -> str:
     return f"{value:g}"
 
 
-def _style(place: int, theme: Theme) -> dict[str, Any]:
+def _style(place: int, theme: FigureTheme) -> dict[str, Any]:
     colours = COLOURS if theme == "light" else _ON_DARK
     return {
         "color": colours[place % len(colours)],
@@ -91,7 +91,7 @@ def _style(place: int, theme: Theme) -> dict[str, Any]:
     }
 
 
-def _draw(axes: "Axes", curve: Curve, style: Mapping[str, Any]) -> Any:
+def _draw(axes: "Axes", curve: PanelCurve, style: Mapping[str, Any]) -> Any:
     """Draw a curve with its band, or points with their bars; returns its artist for the legend."""
     if curve.joined:
         if curve.low:

@@ -97,7 +97,7 @@ class ConclusionTable(ConclusionPart):
         return self
 
 
-class Curve(ConclusionPart):
+class PanelCurve(ConclusionPart):
     """A curve of a panel, or points.
 
     Attributes:
@@ -117,7 +117,7 @@ class Curve(ConclusionPart):
     joined: bool = True
 
     @model_validator(mode="after")
-    def _has_equal_lengths(self) -> "Curve":
+    def _has_equal_lengths(self) -> "PanelCurve":
         lengths = {len(self.x), len(self.y), *(len(ends) for ends in (self.low, self.high) if ends)}
         if len(lengths) > 1 or not self.x or bool(self.low) != bool(self.high):
             raise ValueError(f"the curve '{self.label}' has points without a number")
@@ -139,7 +139,7 @@ class Panel(ConclusionPart):
     title: str
     x_label: str
     y_label: str
-    curves: tuple[Curve, ...] = Field(min_length=1)
+    curves: tuple[PanelCurve, ...] = Field(min_length=1)
     log_x: bool = False
     log_y: bool = False
 

@@ -13,8 +13,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -62,7 +62,9 @@ class TeacherHelps(Analysis, group="Teacher helps"):
             losses = filled.curves(label, "loss")
             steps = sorted(next(iter(losses.values())))
             means = [mean_over_seeds({s: losses[s][step] for s in losses}) for step in steps]
-            curves.append(Curve(label=label, x=tuple(steps), y=tuple(mean.value for mean in means)))
+            curves.append(
+                PanelCurve(label=label, x=tuple(steps), y=tuple(mean.value for mean in means))
+            )
         return self.conclude(
             f"The student of {self.method} is {words[found.direction]} its teacher as one of SFT.",
             tables=(ConclusionTable(title="End of training", columns=columns, rows=rows),),

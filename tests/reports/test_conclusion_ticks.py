@@ -1,11 +1,11 @@
 """Logarithmic axes of a conclusion's figure have plain numbers."""
 
 from kdbench.reports.conclusion_figure import draw_conclusion
-from kdbench.store.conclusions import Conclusion, Curve, Panel
+from kdbench.store.conclusions import Conclusion, Panel, PanelCurve
 
 
 def test_ticks_of_logarithmic_axes_are_numbers() -> None:
-    curve = Curve(label="a", x=(20_000, 900_000), y=(0.15, 30))
+    curve = PanelCurve(label="a", x=(20_000, 900_000), y=(0.15, 30))
     panel = Panel(title="t", x_label="x", y_label="y", curves=(curve,), log_x=True, log_y=True)
     conclusion = Conclusion(
         name="n",

@@ -10,8 +10,8 @@ from kdbench.errors import InputError
 from kdbench.store.conclusions import (
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     read_conclusion,
     stored_conclusions,
     write_conclusion,
@@ -68,7 +68,7 @@ def test_a_table_with_a_short_row_is_refused():
 
 def test_curves_have_a_number_for_each_point_and_fit_their_axes():
     with pytest.raises(ValidationError, match="without a number"):
-        Curve(label="c", x=(1, 2), y=(1, 2), low=(0, 1), high=(2,))
-    curve = Curve(label="c", x=(0, 2), y=(1, 2))
+        PanelCurve(label="c", x=(1, 2), y=(1, 2), low=(0, 1), high=(2,))
+    curve = PanelCurve(label="c", x=(0, 2), y=(1, 2))
     with pytest.raises(ValidationError, match="log axis"):
         Panel(title="p", x_label="x", y_label="y", curves=(curve,), log_x=True)

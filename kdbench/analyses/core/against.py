@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
-from kdbench.store.conclusions import Curve, Quantity
+from kdbench.store.conclusions import PanelCurve, Quantity
 
 LEVEL = 0.05
 
@@ -62,7 +62,7 @@ def differences_from(
 
 def curve_of_means(
     label: str, x: Sequence[float], by_seed: Sequence[Mapping[int, float]], joined: bool = True
-) -> Curve:
+) -> PanelCurve:
     """A curve of means over training seeds, with their intervals if there are several seeds.
 
     Args:
@@ -75,7 +75,7 @@ def curve_of_means(
     low = [mean.low for mean in means if mean.low is not None]
     high = [mean.high for mean in means if mean.high is not None]
     known = len(low) == len(means)
-    return Curve(
+    return PanelCurve(
         label=label,
         x=tuple(x),
         y=tuple(mean.value for mean in means),

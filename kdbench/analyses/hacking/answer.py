@@ -19,8 +19,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -156,7 +156,7 @@ def _panels(found: Sequence[SourceCurves]) -> tuple[Panel, ...]:
     gold = tuple(_curve(one.label, mean_curve(one.gold)) for one in found)
     proxy = tuple(_curve(one.label, mean_curve(one.proxy)) for one in found)
     both = tuple(
-        Curve(label=one.label, x=two.y, y=one.y) for one, two in zip(gold, proxy, strict=True)
+        PanelCurve(label=one.label, x=two.y, y=one.y) for one, two in zip(gold, proxy, strict=True)
     )
     gold_label, proxy_label = "KL(oracle‖student), nats/token", "KL(teacher‖student), nats/token"
     return (
@@ -166,10 +166,10 @@ def _panels(found: Sequence[SourceCurves]) -> tuple[Panel, ...]:
     )
 
 
-def _curve(label: str, means: dict[int, SeedMean]) -> Curve:
+def _curve(label: str, means: dict[int, SeedMean]) -> PanelCurve:
     known = [(mean.low, mean.high) for mean in means.values()]
     has_ends = all(low is not None for low, _ in known)
-    return Curve(
+    return PanelCurve(
         label=label,
         x=tuple(means),
         y=tuple(mean.value for mean in means.values()),

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 
 from kdbench.stats.over_seeds import mean_over_seeds
-from kdbench.store.conclusions import Curve
+from kdbench.store.conclusions import PanelCurve
 
 BySeed = Mapping[int, float]
 """A number by training seed."""
 
 
-def seed_curve(label: str, by_seed: Mapping[int, Mapping[int, float]]) -> Curve:
+def seed_curve(label: str, by_seed: Mapping[int, Mapping[int, float]]) -> PanelCurve:
     """The mean over training seeds at each place that all of them have.
 
     Args:
@@ -24,7 +24,7 @@ def seed_curve(label: str, by_seed: Mapping[int, Mapping[int, float]]) -> Curve:
     ends = [(found.low, found.high) for found in means]
     known = [(low, high) for low, high in ends if low is not None and high is not None]
     lows, highs = zip(*known, strict=True) if len(known) == len(ends) else ((), ())
-    return Curve(
+    return PanelCurve(
         label=label,
         x=tuple(places),
         y=tuple(found.value for found in means),

@@ -19,7 +19,7 @@ RunsBySeed = Mapping[str, Mapping[int, StoredRun]]
 
 
 @dataclass(frozen=True)
-class ScoresBySeed:
+class SeedScores:
     """Scores of recipes that were trained with the same seeds.
 
     Attributes:
@@ -68,7 +68,7 @@ def runs_in(folder: Path) -> RunsBySeed:
     return found
 
 
-def seed_scores(runs: RunsBySeed, metric: str, place: str) -> ScoresBySeed:
+def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
     """The scores of recipes, over the tasks that all have.
 
     Recipes that lack seeds which most recipes have are left out, rather than the seeds.
@@ -104,7 +104,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> ScoresBySeed:
     ]
     by_prompt = [_by_prompt(table, task, metric) for task in tasks]
     known = tuple(array for array in by_prompt if array is not None)
-    return ScoresBySeed(
+    return SeedScores(
         tuple(kept),
         tuple(seeds),
         np.array(scores, dtype=float),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 @selection_rules.register("miniplm")
-class Difference(SelectionRule):
+class ReferenceDifference(SelectionRule):
     """The texts or responses that a teacher predicts much better than a small reference model."""
 
     title: ClassVar[str] = "MiniPLM: difference sampling"
