@@ -14,6 +14,7 @@ Ours: the paired comparison over training seeds, the pair of rows that differ in
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from statistics import mean
 from typing import Any, ClassVar
 
@@ -148,7 +149,12 @@ def correlation_over_seeds(
         tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
         if tau == tau:  # noqa: PLR0124 - not a number if all are equal
             found[seed] = tau
-    return mean_over_seeds(found) if found else None
+    if not found:
+        return None
+    tau = mean_over_seeds(found)
+    if tau.low is None or tau.high is None:
+        return tau
+    return replace(tau, low=max(-1.0, tau.low), high=min(1.0, tau.high))
 
 
 def _means(rows: Sequence[BySeed]) -> BySeed:
