@@ -151,10 +151,10 @@ def correlation_over_seeds(
             found[seed] = tau
     if not found:
         return None
-    tau = mean_over_seeds(found)
-    if tau.low is None or tau.high is None:
-        return tau
-    return replace(tau, low=max(-1.0, tau.low), high=min(1.0, tau.high))
+    average = mean_over_seeds(found)
+    if average.low is None or average.high is None:
+        return average
+    return replace(average, low=max(-1.0, average.low), high=min(1.0, average.high))
 
 
 def _means(rows: Sequence[BySeed]) -> BySeed:

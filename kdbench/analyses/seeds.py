@@ -18,7 +18,7 @@ from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
-from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import RankedScores, runs_in, runs_of_table, seed_scores
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
@@ -95,7 +95,7 @@ class RankingBySeeds(Analysis, group="Seeds"):
         runs = runs_of_table(bench.fill(self.table(bench.world)))
         return self._conclude(seed_scores(runs, self.metric, "the table"))
 
-    def _conclude(self, found: SeedScores) -> Conclusion:
+    def _conclude(self, found: RankedScores) -> Conclusion:
         noise = ranking_noise(found.scores, found.tasks)
         means = found.scores.mean(axis=1)
         order = (means if found.lower else -means).argsort()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kdbench.analyses import analyses
-from kdbench.analyses.seeded.scores import SeedScores, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import RankedScores, runs_in, runs_of_table, seed_scores
 from kdbench.errors import InputError
 from tests.analyses.seeded.rows import filled, row, run, task
 
@@ -76,7 +76,7 @@ def test_neighbours_are_the_ranking_and_their_gaps():
 
 def test_of_losses_the_lower_one_is_better():
     scores = np.array([[1.0, 1.1], [5.0, 5.2], [3.0, 3.1]])
-    found = conclude(SeedScores(tuple("abc"), (1, 2), scores, (), lower=True))
+    found = conclude(RankedScores(tuple("abc"), (1, 2), scores, (), lower=True))
     assert [label for label, *_ in found.tables[2].rows] == ["a - c", "c - b"]
     assert found.tables[2].rows[0][1].value == pytest.approx(-2.0)
 
@@ -85,14 +85,14 @@ def test_equal_methods_are_said_to_be():
     rng = np.random.default_rng(3)
     scores = rng.normal(size=(4, 5)) + 50
     scores -= scores.mean(axis=1, keepdims=True) - 50
-    found = conclude(SeedScores(tuple("abcd"), (1, 2, 3, 4, 5), scores, ()))
+    found = conclude(RankedScores(tuple("abcd"), (1, 2, 3, 4, 5), scores, ()))
     assert found.sentences[0].startswith("No difference between the methods is seen: 0 % [0, ")
     assert len(found.tables[0].rows) == 3  # nothing is known of prompts
 
 
 def test_clear_methods_are_said_to_be():
     scores = np.array([[1.0, 1.1, 1.0], [5.0, 5.2, 5.1], [9.0, 9.1, 9.3]])
-    found = conclude(SeedScores(tuple("abc"), (1, 2, 3), scores, ()))
+    found = conclude(RankedScores(tuple("abc"), (1, 2, 3), scores, ()))
     assert "100 % [" in found.sentences[0]
     assert "is between methods" in found.sentences[0]
     assert "swaps 0 of 2 pairs" in found.sentences[1]

@@ -19,7 +19,7 @@ RunsBySeed = Mapping[str, Mapping[int, StoredRun]]
 
 
 @dataclass(frozen=True)
-class SeedScores:
+class RankedScores:
     """Scores of recipes that were trained with the same seeds.
 
     Attributes:
@@ -68,7 +68,7 @@ def runs_in(folder: Path) -> RunsBySeed:
     return found
 
 
-def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
+def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
     """The scores of recipes, over the tasks that all have.
 
     Recipes that lack seeds which most recipes have are left out, rather than the seeds.
@@ -104,7 +104,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> SeedScores:
     ]
     by_prompt = [_by_prompt(table, task, metric) for task in tasks]
     known = tuple(array for array in by_prompt if array is not None)
-    return SeedScores(
+    return RankedScores(
         tuple(kept),
         tuple(seeds),
         np.array(scores, dtype=float),
