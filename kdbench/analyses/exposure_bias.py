@@ -180,12 +180,12 @@ def _sentences(
         yield "Its relation to the score is not defined: the rows have equal numbers."
         return
     seen = {
-        -1: "rows with less excess error score better",
+        -1: "those with less excess error score better",
         0: "no relation to the score is seen",
-        1: "rows with less excess error score worse",
+        1: "those with less excess error score worse",
     }
     yield (
-        f"Over the {rows} rows {seen[relation.direction]} (Kendall's τ {relation.value:+.2f}"
+        f"Over the {rows} rows, {seen[relation.direction]} (Kendall's τ {relation.value:+.2f}"
         f"{_ends(relation)})."
     )
 
