@@ -41,7 +41,7 @@ def executed(files: Sequence[Path], folder: Path) -> list[Any]:
     ).execute()
     for cell in together.cells:
         if cell.cell_type == "code":
-            cell.outputs = [o for o in cell.outputs if o.get("name") != "stderr"]
+            cell.outputs = [output for output in cell.outputs if not _is_progress(output)]
     for book in books:
         book.cells, together.cells = (
             together.cells[: len(book.cells)],
@@ -52,6 +52,11 @@ def executed(files: Sequence[Path], folder: Path) -> list[Any]:
             "language_info": {"name": "python"},
         }
     return books
+
+
+def _is_progress(output: Any) -> bool:
+    """Whether a library, or the display of work that takes long on a slow machine, printed it."""
+    return output.get("name") == "stderr" or output.output_type == "display_data"
 
 
 if __name__ == "__main__":
