@@ -12,6 +12,9 @@ from made_conclusions import conclusion
 HOSTILE = 'GKD <b>&"x"'
 """Label of a student of the site."""
 
+LONG_SETTING = ",".join(["dolly", "self_instruct", "vicuna", "super_natural", "unnatural"] * 2)
+"""A word of an analysis that is wider than a phone."""
+
 METRICS = ("rougeL", "lm_loss", "acceptance", "fkl", "ece", "exposure_error")  # one of each kind
 
 
@@ -77,7 +80,7 @@ def _write(made: Sites) -> None:
     from kdbench.store.conclusions import write_conclusion
 
     answers = made.folder.with_name("site-answers")
-    write_conclusion(answers, conclusion())
+    write_conclusion(answers, conclusion(settings={"tasks": LONG_SETTING}))
     settings = ReportSettings(
         results=made.results, baseline="SFT", out=made.folder, analyses=answers
     )
