@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kdbench.config import Settings
+from kdbench.errors import InputError, nearest
 from kdbench.registry import Registry
 
 if TYPE_CHECKING:
@@ -127,12 +128,29 @@ class Builder(Settings):
         return {name: text for name, text in facts.items() if text}
 
 
-def _check_family(builder: type[Builder]) -> None:
-    if builder.family not in FAMILIES:
-        raise ValueError(f"{builder.__name__}: no such family: '{builder.family}'")
+def check_kind(kind: type[Builder]) -> None:
+    """Check that a class says what lists, cards and the pipeline need of it.
+
+    Raises:
+        InputError: It does not.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Builder)):
+        raise InputError(f"{kind!r} is no builder: derive it from kdbench.builders.Builder")
+    for name in ("title", "paper", "cost"):
+        if not isinstance(getattr(kind, name, None), str):
+            raise InputError(f"{kind.__name__}: {name}: is missing; it is a text")
+    if kind.family not in FAMILIES:
+        raise InputError(
+            f"{kind.__name__}: family '{kind.family}': {nearest(kind.family, FAMILIES)}"
+        )
+    for name in ("models", "files"):
+        for key in getattr(kind, name):
+            if key not in kind.model_fields:
+                known = nearest(key, kind.model_fields)
+                raise InputError(f"{kind.__name__}: {name}: '{key}' is none of its keys: {known}")
 
 
 builders: Registry[type[Builder]] = Registry(
-    "builder", "kdbench.builders", "kdbench.builders", _check_family
+    "builder", "kdbench.builders", "kdbench.builders", check_kind
 )
 """All builders by name."""

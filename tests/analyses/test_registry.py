@@ -3,6 +3,7 @@
 import pytest
 
 from kdbench.analyses import Analysis, analyses
+from kdbench.errors import InputError
 
 ANALYSES = (  # those of the reference
     *("teacher_hacking", "recursive", "weak_to_strong", "paradox"),
@@ -25,3 +26,13 @@ def test_an_analysis_has_a_question_a_source_and_its_defaults(name):
     assert (kind.__doc__ or "").strip()
     made = kind()  # every key has a default
     assert made.train_seeds
+
+
+@pytest.mark.parametrize("lacks", ["title", "question", "paper"])
+def test_an_analysis_that_lacks_something_is_refused_before_it_trains(lacks):
+    facts = {"title": "T", "question": "Q?", "paper": "P", "__module__": __name__}
+    del facts[lacks]
+    kind = type(Analysis)("Wrong", (Analysis,), facts, group="Wrong")
+    with pytest.raises(InputError, match=f"Wrong: {lacks}: is missing"):
+        analyses.register("wrong")(kind)
+    assert "wrong" not in analyses.names()

@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 
@@ -10,6 +11,7 @@ from kdbench.builders import FAMILIES, Builder, builders
 from kdbench.builders.selection import selection_rules
 from kdbench.builders.workshop.build import build
 from kdbench.builders.workshop.recipe import make_build
+from kdbench.errors import InputError
 from kdbench.filling.spec import read_spec, tables
 from kdbench.registry.plugins import load_plugins
 from kdbench.toy.models import World
@@ -64,6 +66,27 @@ def test_each_says_what_it_is(kind: type[Builder]) -> None:
         assert kind.adapted
     for field in kind.model_fields.values():
         assert field.description
+
+
+@pytest.mark.parametrize(
+    ("wrong", "fault"),
+    [
+        ({"title": None}, "Wrong: title: is missing"),
+        ({"cost": 3}, "Wrong: cost: is missing"),
+        ({"family": "slect"}, "Wrong: family 'slect': did you mean 'select'"),
+        ({"models": ("teacher",)}, "Wrong: models: 'teacher' is none of its keys"),
+        ({"files": ("lik",)}, "Wrong: files: 'lik' is none of its keys: did you mean 'like'"),
+    ],
+)
+@pytest.mark.parametrize("registry", [builders, selection_rules])
+def test_a_builder_that_lacks_something_is_refused_at_once(registry, wrong, fault) -> None:
+    base = selection_rules.get("length") if registry is selection_rules else Builder
+    facts = {"title": "T", "paper": "P", "cost": "C", **wrong, "like": None}
+    annotations = dict.fromkeys(facts, ClassVar[Any]) | {"like": str | None}
+    kind = type(base)("Wrong", (base,), {"__annotations__": annotations, **facts})
+    with pytest.raises(InputError, match=fault):
+        registry.register("wrong")(kind)
+    assert "wrong" not in registry.names()
 
 
 def test_the_builder_of_the_page_works(world: World, tmp_path: Path) -> None:

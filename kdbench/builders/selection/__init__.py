@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, model_validator
 
-from kdbench.builders import Builder, BuiltRow
+from kdbench.builders import Builder, BuiltRow, check_kind
 from kdbench.config.kinds import Paths
 from kdbench.errors import InputError
 from kdbench.registry import Registry
@@ -123,6 +123,6 @@ class SelectionRule(Builder):
 
 
 selection_rules: Registry[type[SelectionRule]] = Registry(
-    "selection rule", "kdbench.builders.selection", "kdbench.selection_rules"
+    "selection rule", "kdbench.builders.selection", "kdbench.selection_rules", check_kind
 )
 """All rules by name."""

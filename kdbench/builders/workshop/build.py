@@ -7,7 +7,7 @@ in it. `<out>` appears when it is complete.
 import json
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -130,23 +130,21 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, whole: 
     """Write the whole set; what models said before is read from the folder of the work."""
     start = time.monotonic()
     shutil.rmtree(whole, ignore_errors=True)
-    train = whole / work.rows.name / _TRAIN
+    train, name = whole / work.rows.name / _TRAIN, recipe.settings.builder
     rows = 0
     with (
         LinesFile(train).appending() as add,
         LinesFile(whole / _REMOVED).appending() as add_removed,
     ):
         work.removing_to(add_removed.add)
-        for row in _checked(recipe.builder.build(work)):
+        for row in _checked(recipe.builder.build(work), name):
             add.add(row)
             rows += 1
     if not rows:
         raise InputError(
-            f"builder={recipe.settings.builder}: kept none of {work.rows.count} rows; "
-            f"{_figures(work.figures)}"
+            f"builder={name}: kept none of {work.rows.count} rows; {_figures(work.figures)}"
         )
-    for _ in stream_records(train, work.rows.name, None):  # so that training will read it
-        pass
+    _check_learnable(train, work.rows.name, name)
     _copy_validation(work.rows, whole)
     card = make_card(recipe, work, identity, whole, rows)
     content = json.loads(card.model_dump_json(by_alias=True))
@@ -163,15 +161,45 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, whole: 
     sync_folder(whole)
 
 
-def _checked(rows: Iterator[BuiltRow]) -> Iterator[Mapping[str, Any]]:
-    """Yield rows whose ids are all different."""
+def _checked(rows: Iterator[BuiltRow], builder: str) -> Iterator[Mapping[str, Any]]:
+    """Yield rows that a file can hold, whose ids are all different.
+
+    Raises:
+        InputError: A row is none; the line names it and the builder.
+    """
+    if not isinstance(rows, Iterable):
+        raise InputError(f"builder={builder}: its build() must yield rows; it returned {rows!r}")
     seen = set[str]()
-    for row in rows:
-        name = str(row.get("id"))
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping):
+            raise InputError(f"builder={builder}: row {number} must have columns by name: {row!r}")
+        if row.get("id") is None:
+            raise InputError(f"builder={builder}: row {number} has no 'id'; give it one of its own")
+        name = str(row["id"])
         if name in seen:
-            raise InputError(f"the builder wrote a second row with the id '{name}'")
+            raise InputError(f"builder={builder}: wrote a second row with the id '{name}'")
         seen.add(name)
+        try:
+            json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+        except (TypeError, ValueError) as error:
+            raise InputError(f"builder={builder}: row '{name}' is not JSON: {error}") from None
         yield row
+
+
+def _check_learnable(train: Path, name: str, builder: str) -> None:
+    """Check that training will read the rows.
+
+    Raises:
+        InputError: It will not; the line names the row, as its file is removed.
+    """
+    try:
+        for _ in stream_records(train, name, None):
+            pass
+    except InputError as error:
+        fault = str(error).removeprefix(f"{train}:")
+        raise InputError(
+            f"builder={builder}: no training reads what it wrote: row {fault}"
+        ) from None
 
 
 def _copy_validation(source: SourceRows, whole: Path) -> None:

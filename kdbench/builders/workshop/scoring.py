@@ -61,7 +61,7 @@ class Distributions:
 
 
 Measure = Callable[[Distributions], Mapping[str, Any]]
-"""Returns numbers of a text, or lists of them, by name; ready for JSON, and finite."""
+"""Returns numbers of a text, or lists of them, by name; ready for JSON, finite, none `tokens`."""
 
 
 def score(
@@ -89,7 +89,8 @@ def score(
         response is empty, has none.
 
     Raises:
-        InputError: A model is bad, or the models have different tokens.
+        InputError: A model is bad, the models have different tokens, or the measure returns what
+            cannot be kept.
     """
     kept = LinesFile(file)
     lines = dict(_read(kept))
@@ -113,10 +114,14 @@ def _exact(text: TextToScore, numbers: Mapping[str, Any] | None) -> str:
     A resumed build must read the numbers of an undisturbed one, to the last digit.
 
     Raises:
-        InputError: One is not finite.
+        InputError: One is not finite, or not a number.
     """
     try:
         return json.dumps(numbers, allow_nan=False)
+    except TypeError as error:
+        raise InputError(
+            f"text '{text.id}': its measure must return numbers, or lists of them, by name: {error}"
+        ) from None
     except ValueError:
         names = ", ".join(name for name, value in (numbers or {}).items() if _is_bad(value))
         raise InputError(
@@ -163,6 +168,8 @@ class _Scorer:
                     f"{first.key}={first.checkpoint.name}: {shared.difference}"
                 )
             vocabulary = min(vocabulary, shared.size)
+        for model in models:
+            _check_embedding(model)
         self._views: dict[str, ModelView] = {
             model.key: ModelView(model.loaded[0], vocabulary) for model in models
         }
@@ -221,7 +228,40 @@ class _Scorer:
                 for key, view in self._views.items()
             }
             numbers = measure(Distributions(text, log_probs, batch.targets[own]))
+            _check_names(text, numbers)
             yield text, {**numbers, _TOKENS: len(example.context) + length}
+
+
+def _check_embedding(model: BuildModel) -> None:
+    """Check that a model has its tokenizer's tokens.
+
+    Raises:
+        InputError: It lacks some.
+    """
+    network, tokenizer = model.loaded
+    has, needed = network.get_input_embeddings().num_embeddings, vocabulary_size(tokenizer)
+    if has < needed:
+        raise InputError(
+            f"{model.key}={model.checkpoint.name}: its tokenizer has {needed} tokens, and its "
+            f"embedding {has}: they do not belong together"
+        )
+
+
+def _check_names(text: TextToScore, numbers: object) -> None:
+    """Check that a measure returns numbers by name.
+
+    Raises:
+        InputError: It returns something else, or uses the name of the text's length.
+    """
+    if not isinstance(numbers, Mapping):
+        raise InputError(
+            f"text '{text.id}': its measure must return numbers by name, not {numbers!r}"
+        )
+    if _TOKENS in numbers:
+        raise InputError(
+            f"a measure's number is named '{_TOKENS}', which is that of the text's length; "
+            "rename it"
+        )
 
 
 def _rollout(example: Example) -> Rollout:

@@ -136,8 +136,9 @@ class Workshop:
             protocol: Fields of the protocol to change, such as `temperature=0` (greedy).
 
         Raises:
-            InputError: The model is bad, or a prompt does not fit.
+            InputError: The model is bad, a prompt does not fit, or two questions have one id.
         """
+        _check_ids("questions", questions)
         model, asked = self.model(key), self._protocol_of(samples, protocol)
         if not questions:
             return {}
@@ -162,13 +163,15 @@ class Workshop:
         Args:
             keys: The builder's keys that name the models, which must have the same tokens.
             texts: The texts, with different ids.
-            measure: Returns numbers of a text. It is called once for each text, ever; a change of
-                it needs another `step`.
+            measure: Returns numbers of a text, none of them named `tokens`, which is the text's
+                length. It is called once for each text, ever; a change of it needs another `step`.
             step: What is measured; part of the file's name.
 
         Raises:
-            InputError: A model is bad, or the models have different tokens.
+            InputError: A model is bad, the models have different tokens, two texts have one id, or
+                the measure returns what cannot be kept.
         """
+        _check_ids("texts", texts)
         models = [self.model(key) for key in keys]
         if not texts:
             return {}
@@ -219,6 +222,17 @@ class Workshop:
                 del paid[name]
             elif (key, name) not in self._unknown:
                 paid[name] += amount
+
+
+def _check_ids(what: str, asked: "Sequence[ModelQuestion] | Sequence[TextToScore]") -> None:
+    """Check that the ids of one call differ, as each stands for one answer.
+
+    Raises:
+        InputError: Two are equal.
+    """
+    for name, count in Counter(one.id for one in asked).most_common(1):
+        if count > 1:
+            raise InputError(f"two {what} of one call have the id '{name}'; give each its own")
 
 
 def _message(question: ModelQuestion) -> object:

@@ -260,6 +260,37 @@ def test_a_row_that_training_cannot_read_is_refused(build_it, keys, tmp_path) ->
     assert not (tmp_path / "out.unfinished").exists()
 
 
+@pytest.mark.parametrize(
+    ("rows", "fault"),
+    [
+        (None, "its build\\(\\) must yield rows; it returned None"),
+        (["text"], "row 1 must have columns by name: 'text'"),
+        ([{"prompt": "y", "response": "z"}], "row 1 has no 'id'"),
+        ([{"id": "x", "prompt": "y", "response": "z", "w": {1}}], "row 'x' is not JSON: .*set"),
+        ([{"id": "x", "prompt": "y", "response": "z", "w": float("nan")}], "row 'x' is not JSON"),
+        ([{"id": "x", "prompt": "\ud800", "response": "z"}], "row 'x' is not JSON: .*surrogates"),
+        ([{"id": "x", "text": "y"}, {"id": "z", "text": ""}], "reads what it wrote: row 2: 'text'"),
+    ],
+)
+def test_a_bad_row_of_a_builder_is_named(build_it, keys, tmp_path, rows, fault) -> None:
+    @builders.register("wrong")
+    class Wrong(Builder):
+        """Writes what no file can hold."""
+
+        title = "Wrong"
+        paper = "none"
+        cost = "nothing"
+
+        def build(self, work):  # noqa: ARG002
+            """Return the given rows."""
+            return rows
+
+    del keys["teacher"], keys["backend"]
+    with pytest.raises(InputError, match=f"^builder=wrong: .*{fault}"):
+        build_it("wrong", **keys)
+    assert not (tmp_path / "out.unfinished").exists()
+
+
 def test_the_document_has_the_card(keys, tmp_path) -> None:
     words = ["build", "teacher_responses", *(f"{key}={value}" for key, value in keys.items())]
     done = CliRunner().invoke(app, [*words, f"out={tmp_path / 'out'}", "--json"])

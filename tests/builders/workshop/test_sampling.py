@@ -52,6 +52,12 @@ def test_anything_else_is_asked_anew(work, told, changed) -> None:
     assert told.asked
 
 
+def test_two_questions_of_one_id_are_refused(work, told) -> None:
+    with pytest.raises(InputError, match="two questions of one call have the id 'q1'"):
+        work().sample("teacher", [*ASKED, ASKED[1]])
+    assert not told.asked
+
+
 def test_responses_to_one_question_have_seeds_of_their_own(work, told) -> None:
     work().sample("teacher", ASKED[:2], 3)
     seeds = {seed for _, seed in told.asked}

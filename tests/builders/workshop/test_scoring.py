@@ -116,6 +116,39 @@ def test_numbers_that_are_not_finite_are_refused(work, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("numbers", "fault"),
+    [
+        ({"tokens": 3.5}, "named 'tokens', which is that of the text's length; rename it"),
+        (3.5, "text 'r0': its measure must return numbers by name, not 3.5"),
+        ({"x": torch.ones(2)}, "text 'r0': its measure must return numbers, or lists of them"),
+    ],
+)
+def test_what_a_measure_must_not_return(work, tmp_path: Path, numbers: object, fault: str) -> None:
+    shop = work(tmp_path)
+    with pytest.raises(InputError, match=fault):
+        shop.score(["teacher"], texts(shop), lambda _: numbers)
+    assert not [file for file in tmp_path.rglob("*") if file.is_file()]
+
+
+def test_two_texts_of_one_id_are_refused(work, tmp_path: Path) -> None:
+    shop = work(tmp_path)
+    with pytest.raises(InputError, match="two texts of one call have the id 'r1'"):
+        shop.score(["teacher"], [*texts(shop), texts(shop)[1]], pytest.fail)
+
+
+def test_a_tokenizer_with_more_tokens_than_the_model_is_refused(
+    work, world: World, tmp_path: Path
+) -> None:
+    shop = work(tmp_path)
+    model = AutoModelForCausalLM.from_pretrained(world.student).eval()
+    tokenizer = AutoTokenizer.from_pretrained(world.student)
+    model.resize_token_embeddings(len(tokenizer) // 2)
+    shop.models["student"].__dict__["loaded"] = model, tokenizer
+    with pytest.raises(InputError, match="student=student: its tokenizer has 512 tokens, and its"):
+        shop.score(["teacher", "student"], texts(shop), surprise)
+
+
+@pytest.mark.parametrize(
     "line", ['{"id": "r0"}', '{"id": "r0", "numbers": 3}', '{"id": "r0", "numbers": "{"}', "[]"]
 )
 def test_a_damaged_line_is_named(work, tmp_path: Path, line: str) -> None:
