@@ -4,8 +4,8 @@ from kdbench.store.conclusions import (
     Conclusion,
     ConclusionColumn,
     ConclusionTable,
-    Curve,
     Panel,
+    PanelCurve,
     Quantity,
 )
 
@@ -21,8 +21,8 @@ def conclusion(name="example", x=0.5, **changes):
         ("first", Quantity(value=0.25, low=0.125, high=0.375, n=3), None),
         ("second", Quantity(value=1.5), Quantity(value=-0.004, low=-0.007, high=-0.001, p=0.0123)),
     )
-    curve = Curve(label="first", x=(1, 2), y=(1, x), low=(0.5, 0.25), high=(1.5, 1.0))
-    points = Curve(label="second", x=(1, 2), y=(2, 1), joined=False)
+    curve = PanelCurve(label="first", x=(1, 2), y=(1, x), low=(0.5, 0.25), high=(1.5, 1.0))
+    points = PanelCurve(label="second", x=(1, 2), y=(2, 1), joined=False)
     panel = Panel(title="By step", x_label="step", y_label="KL (nats)", curves=(curve, points))
     values = {
         "name": name,
