@@ -21,6 +21,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
+from kdbench.analyses.core.against import LEVEL
 from kdbench.analyses.core.bench import AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
 from kdbench.analyses.seeded.curves import BySeed, seed_curve
@@ -171,10 +172,11 @@ def _sentences(
         0: "shows no difference between training on own samples and on given responses",
         1: "is higher with training on own samples",
     }
+    told = [0 if p is None or p > LEVEL else of.direction for of, p in _corrected(overall, clean)]
     yield (
-        f"The excess error {words[overall.direction]}: {_difference(overall)}; with GKD's loss "
+        f"The excess error {words[told[0]]}: {_difference(overall)}; with GKD's loss "
         f"alone, own less given prefixes: {_difference(clean)}"
-        + ("." if clean.direction else ", no difference seen.")
+        + ("." if told[1] else ", no difference seen.")
     )
     if relation is None:
         yield "Its relation to the score is not defined: the rows have equal numbers."
@@ -188,6 +190,13 @@ def _sentences(
         f"Over the {rows} rows, {seen[relation.direction]} (Kendall's τ {relation.value:+.2f}"
         f"{_ends(relation)})."
     )
+
+
+def _corrected(*found: SeedMean) -> list[tuple[SeedMean, float | None]]:
+    """Comparisons with Holm's p-values, which are None without an interval."""
+    known = [place for place, one in enumerate(found) if one.p is not None]
+    p = dict(zip(known, holm([found[place].p or 0.0 for place in known]), strict=True))
+    return [(one, p.get(place)) for place, one in enumerate(found)]
 
 
 def _difference(found: SeedMean) -> str:
@@ -224,8 +233,6 @@ def _rows_table(filled: FilledRows, given: Sequence[str], own: Sequence[str]) ->
 
 
 def _comparisons_table(found: Mapping[str, SeedMean]) -> ConclusionTable:
-    known = [name for name, difference in found.items() if difference.p is not None]
-    corrected = dict(zip(known, holm([found[name].p or 0.0 for name in known]), strict=True))
     columns = (
         ConclusionColumn(title="comparison"),
         ConclusionColumn(
@@ -233,7 +240,8 @@ def _comparisons_table(found: Mapping[str, SeedMean]) -> ConclusionTable:
         ),
     )
     rows = tuple(
-        (name, Quantity.of(difference, p=corrected.get(name))) for name, difference in found.items()
+        (name, Quantity.of(difference, p=p))
+        for name, (difference, p) in zip(found, _corrected(*found.values()), strict=True)
     )
     return ConclusionTable(title="Paired by training seed", columns=columns, rows=rows)
 

@@ -295,8 +295,8 @@ def sentences(found: Measured) -> tuple[str, ...]:
         f"acceptance, {far} gain without, {lost} come nearer without a gain, and {neither} do "
         f"neither.",
         f"{ups} of {len(told)} conditions gain over {UNDISTILLED} and {downs} lose, at 5 % with "
-        f"Holm's correction; the published claim, a gain without nearing the teacher, is seen in "
-        f"{far_gains} of them.",
+        f"Holm's correction; of those that gain, {far_gains} are not seen to near the teacher, as "
+        f"the published claim has it.",
     )
 
 

@@ -238,6 +238,8 @@ def _sentences(
         low, high = rate.low, rate.high
         fits = low is not None and high is not None and low <= theory <= high
         verdict = "as" if fits else ("slower than" if rate.value > theory else "faster than")
+        if low is None:  # one training seed, which tells it from nothing
+            verdict = "beside"
         if fits and high is not None and high >= 1:
             verdict = "told neither from none nor from"
         parts.append(

@@ -22,6 +22,7 @@ from typing import Any, ClassVar
 from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
+from kdbench.analyses.core.against import LEVEL
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
 from kdbench.analyses.core.filled import FilledRows
 from kdbench.analyses.seeded.curves import BySeed
@@ -116,7 +117,7 @@ class WeakToStrongGap(Analysis, group="Weak-to-strong"):
         found = {name: _Gap(filled, name) for name in self.measures}
         p = holm([gap.help.p if gap.help.p is not None else 1.0 for gap in found.values()])
         return self.conclude(
-            *_sentences(found),
+            *_sentences(found, p),
             tables=(
                 *(_score_table(name, gap, starts.get(name)) for name, gap in found.items()),
                 _recovered_table(found),
@@ -178,8 +179,8 @@ class _Gap:
         return {seed: self.sign * (value - self.weak) for seed, value in values.items()}
 
 
-def _sentences(found: Mapping[str, _Gap]) -> Iterator[str]:
-    for name, gap in found.items():
+def _sentences(found: Mapping[str, _Gap], p: Sequence[float]) -> Iterator[str]:
+    for (name, gap), corrected in zip(found.items(), p, strict=True):
         plain, confident = gap.recovered[_PLAIN], gap.recovered[_CONFIDENT]
         if plain is None or confident is None:
             yield (
@@ -192,9 +193,10 @@ def _sentences(found: Mapping[str, _Gap]) -> Iterator[str]:
             0: "no difference is seen with the confidence loss",
             -1: "the confidence loss harms",
         }
+        way = gap.help.direction if corrected <= LEVEL else 0
         yield (
             f"In {name} the student of weak labels {_verdict(plain)}, PGR "
-            f"{plain.value:.2f}{_ends(plain.low, plain.high)}; {words[gap.help.direction]}, PGR "
+            f"{plain.value:.2f}{_ends(plain.low, plain.high)}; {words[way]}, PGR "
             f"{confident.value:.2f}{_ends(confident.low, confident.high)}."
         )
 

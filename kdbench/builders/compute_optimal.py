@@ -34,6 +34,7 @@ Sampler = Literal["weak", "strong"]
 _RESPONSES = 4  # of the strong model to a prompt
 _RIGHT = 0.5  # rewards are 0 or 1
 _OPERATIONS = 2  # of a parameter, for a token
+_ROUNDING = 1e-9  # of a number of responses: 100 times 1.15 is 115
 
 
 def _known_verifier(name: str) -> str:
@@ -172,10 +173,10 @@ class ComputeOptimal(Builder):
         share = 1 / len(self._samplers)
         if self.budget is not None:
             size, length = _size(key, work, "pass responses= and ratio="), work.response_limit
-            count = int(self.budget * share / (_OPERATIONS * size * length))
+            count = int(self.budget * share / (_OPERATIONS * size * length) + _ROUNDING)
         else:
             ratio = self._ratio(work) if key == "weak" else 1
-            count = int((self.responses or _RESPONSES) * share * ratio)
+            count = int((self.responses or _RESPONSES) * share * ratio + _ROUNDING)
         if not count:
             raise InputError(f"the budget pays no response of {key}=: raise responses= or budget=")
         return count

@@ -1,6 +1,8 @@
 """Means over training seeds, and differences of two conditions, paired by seed.
 
-Every interval is Student's at 95 %, over the seeds. One training seed has no interval.
+Every interval is Student's at 95 %, over the seeds. One training seed has no interval. Seeds that
+agree to the last digit, as rates over few prompts may, leave Student's t without an error, and two
+of them would prove anything: their p-value is that of the sign test.
 """
 
 from collections.abc import Mapping
@@ -19,7 +21,8 @@ class SeedMean:
         value: The mean.
         low: Lower end of its 95 % interval; None with fewer than two seeds.
         high: Upper end.
-        p: Two-sided p-value of the t test that the mean is 0; None with fewer than two seeds.
+        p: Two-sided p-value of the t test that the mean is 0, or of the sign test if all seeds have
+            one number; None with fewer than two seeds.
         seeds: The training seeds.
     """
 
@@ -31,8 +34,10 @@ class SeedMean:
 
     @property
     def direction(self) -> int:
-        """1 if the interval is above 0, -1 if it is below, 0 if it includes 0 or is unknown."""
+        """1 if the mean is found above 0 at 5 %, -1 if below, 0 if neither or without a test."""
         if self.low is None or self.high is None or self.low <= 0 <= self.high:
+            return 0
+        if self.p is not None and self.p > 1 - CONFIDENCE:
             return 0
         return 1 if self.low > 0 else -1
 
@@ -54,7 +59,10 @@ def mean_over_seeds(by_seed: Mapping[int, float]) -> SeedMean:
         return SeedMean(float(values[0]), None, None, None, seeds)
     found = moments(values)
     low, high = found.students(1 - CONFIDENCE)
-    return SeedMean(found.mean, low, high, found.p_value(), seeds)
+    p = found.p_value()
+    if found.error == 0 and p < 1:
+        p = 2.0 ** (1 - len(seeds))
+    return SeedMean(found.mean, low, high, p, seeds)
 
 
 def difference_over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> SeedMean:

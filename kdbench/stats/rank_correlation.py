@@ -7,6 +7,8 @@ import numpy as np
 from kdbench.stats.mean import CONFIDENCE
 
 _RESAMPLES = 2000
+_FEWEST = 4
+"""Conditions with an interval: of three, every third order is a perfect one by chance."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,14 @@ def rank_correlation(
 
     Returns:
         The correlation; None if one of the two does not vary. Its interval is None with fewer than
-        three conditions or two repetitions.
+        four conditions or two repetitions.
     """
     means = first.mean(1)[None], second.mean(1)[None]
     value = float(_correlations(*means, within)[0])
     if np.isnan(value):
         return None
     n = first.shape[0] * first.shape[2]
-    if first.shape[0] < 3 or first.shape[1] < 2:
+    if first.shape[0] < _FEWEST or first.shape[1] < 2:
         return RankCorrelation(value, None, None, n)
     drawn = _correlations(*_resampled(first, second, resamples), within)
     alpha = 1 - CONFIDENCE

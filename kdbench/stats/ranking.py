@@ -78,7 +78,8 @@ def ranking_noise(scores: np.ndarray, tasks: Sequence[np.ndarray] = ()) -> Ranki
         raise ValueError("a ranking has two methods and two training seeds, or more")
     of_methods, of_seeds, rest = _mean_squares(scores)
     freedom = (methods - 1) * (seeds - 1)
-    ratio = of_methods / rest if rest else np.inf
+    # Equal scores show no difference of methods.
+    ratio = of_methods / rest if rest else np.inf if of_methods else 0.0
     chance = _chance(tasks) if tasks else None
     prompts = _prompts(tasks) if tasks else None
     reach = [
@@ -137,7 +138,8 @@ def flips_seen(first: np.ndarray, second: np.ndarray) -> int:
 def agreement(scores: np.ndarray) -> np.ndarray:
     """Kendall's τ-b of each seed's ranking and that of the mean of the other seeds, (T,).
 
-    The other seeds alone, since a mean that holds the seed agrees with it by construction.
+    The other seeds alone, since a mean that holds the seed agrees with it by construction. A seed
+    that gives all methods one score ranks none, and agrees with nothing: 0.
 
     Args:
         scores: Shape (methods, training seeds), at least two of each.
@@ -146,7 +148,8 @@ def agreement(scores: np.ndarray) -> np.ndarray:
 
     others = (scores.sum(axis=1, keepdims=True) - scores) / (scores.shape[1] - 1)
     pairs = zip(scores.T, others.T, strict=True)
-    return np.array([kendalltau(own, rest).statistic for own, rest in pairs])
+    found = np.array([kendalltau(own, rest).statistic for own, rest in pairs])
+    return np.where(np.isnan(found), 0.0, found)
 
 
 def seeds_to_separate(gap: float, rest: float, power: float = POWER) -> int | None:

@@ -62,6 +62,14 @@ def test_no_difference_is_said_to_be_none():
     assert "no relation" in found.sentences[1] or "not defined" in found.sentences[1]
 
 
+def test_less_error_is_claimed_by_the_corrected_p_value():
+    # Differences of -3, -5 and -7 in both comparisons: p .0494 alone, .0988 by Holm's method.
+    found = answer(students(lambda label, seed: 20.0 - (label in OWN) * (1 + 2 * seed)))
+    assert found.tables[1].rows[0][1].p == pytest.approx(0.0988, abs=5e-4)
+    assert "shows no difference" in found.sentences[0]
+    assert found.sentences[0].endswith("no difference seen.")
+
+
 def test_more_error_on_own_prefixes_is_said():
     found = answer(students(lambda label, seed: error(label, seed, -5.0)))
     assert "is higher with training on own samples" in found.sentences[0]

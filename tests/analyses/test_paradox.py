@@ -44,12 +44,12 @@ def test_gains_with_fidelity_are_no_paradox() -> None:
     )
     assert second.endswith("and 4 do neither.")
     assert third.startswith("3 of 5 conditions gain over SFT and 2 lose")
-    assert third.endswith("is seen in 0 of them.")
+    assert "of those that gain, 0 are not seen to near the teacher" in third
 
 
 def test_gains_against_fidelity_are_the_paradox() -> None:
     first, second, third = sentences(made(STEPS, -STEPS / 10))
-    assert third.endswith("is seen in 3 of them.")
+    assert "of those that gain, 3 are not seen to near the teacher" in third
     assert "oppose each other" in first
     assert "0 gain and come nearer" in second
     assert "6 gain without, 4 come nearer without a gain, and 0 do neither" in second

@@ -30,16 +30,16 @@ def chain(*ends, start=0.5, again=False):
     return list(zip(starts, ends, strict=True))
 
 
-def students(tmp_path, drift=0.1):
+def students(tmp_path, drift=0.1, seeds=3):
     logs = {
         "contraction g 0.3": lambda e: chain(*(0.5 * (0.49 + e) ** n for n in range(1, 5))),
         "contraction g 0.5": lambda e: chain(*(0.5 * (0.6 + e) ** n for n in range(1, 5))),
-        "chain g 0": lambda e: chain(*(0.2 + e + drift * n for n in range(4)), again=True),
+        "chain g 0": lambda e: chain(*(0.2 + e + (drift + e) * n for n in range(4)), again=True),
         "chain g 0.3": lambda e: chain(0.2, 0.2, 0.2, 0.2 + e, again=True),
     }
     rows = []
     for label, log in logs.items():
-        for seed, jitter in ((1, 0.0), (2, 0.002), (3, -0.002)):
+        for seed, jitter in ((1, 0.0), (2, 0.002), (3, -0.002))[:seeds]:
             folder = tmp_path / f"{label} {seed}"
             write_log(folder, log(jitter))
             rows.append(row(label, seed, [task("dolly", {"lm_loss": 1.0})], folder))
@@ -69,6 +69,14 @@ def test_rates_stand_beside_the_theorys(tmp_path):
     assert found.sentences[0].startswith("The distance to the anchor contracts: with g 0.3 by 0.49")
     assert "in a generation, as the theory's 0.49; with g 0.5 by 0.60" in found.sentences[0]
     assert "slower than the theory's 0.25" in found.sentences[0]
+
+
+def test_one_seed_is_told_from_no_rate(tmp_path):
+    first, _ = answer(students(tmp_path, seeds=1)).sentences
+    assert first.startswith(
+        "The distance to the anchor is not seen to contract: with g 0.3 by 0.49"
+    )
+    assert "with g 0.5 by 0.60 in a generation, beside the theory's 0.25" in first
 
 
 def test_a_drift_is_told_from_none(tmp_path):

@@ -133,6 +133,7 @@ def test_budgets_become_numbers_of_responses(build_it, keys, told) -> None:
     assert asked(responses=1) == math.floor(strong / weak)
     assert asked(responses=3, sampler="strong") == 3
     assert asked(responses=3, ratio=2.5) == 7
+    assert asked(responses=100, ratio=1.15) == 115  # of which floats make 114.999…
     flops = 2 * weak * 16 * 5
     assert asked(budget=flops, max_new_tokens=16) == 5
     assert asked(budget=flops - 1, max_new_tokens=16) == 4

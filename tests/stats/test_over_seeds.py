@@ -21,6 +21,16 @@ def test_the_direction_is_the_side_of_zero_on_which_the_interval_lies(sign, dire
     assert mean_over_seeds({1: sign * 1.0, 2: sign * 1.1}).direction == direction
 
 
+@pytest.mark.parametrize(("seeds", "p", "direction"), [(2, 0.5, 0), (5, 0.0625, 0), (6, 1 / 32, 1)])
+def test_seeds_that_agree_to_the_last_digit_are_judged_by_their_signs(seeds, p, direction):
+    first, second = dict.fromkeys(range(seeds), 0.5), dict.fromkeys(range(seeds), 0.25)
+    found = difference_over_seeds(first, second)
+    assert (found.value, found.low, found.high) == (0.25, 0.25, 0.25)
+    assert (found.p, found.direction) == (pytest.approx(p), direction)
+    equal = difference_over_seeds(first, first)
+    assert (equal.value, equal.p, equal.direction) == (0, 1, 0)
+
+
 def test_one_seed_has_a_value_and_no_interval():
     found = mean_over_seeds({10: 0.5})
     assert (found.value, found.low, found.high, found.p, found.direction) == (

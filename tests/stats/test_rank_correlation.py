@@ -73,3 +73,25 @@ def test_few_conditions_have_no_interval_and_constants_no_correlation() -> None:
     assert found is not None
     assert (found.low, found.high, found.direction) == (None, None, 0)
     assert rank_correlation(two, conditions([1], [1])) is None
+
+
+def test_three_conditions_in_one_order_show_nothing() -> None:
+    three, four = conditions([1], [2], [3]), conditions([1], [2], [3], [4])
+    perfect = rank_correlation(three, three), rank_correlation(four, four)
+    assert [(of.value, of.direction) for of in perfect if of] == [(1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("number", [4, 6])
+def test_few_unrelated_conditions_are_rarely_told_to_correlate(number: int) -> None:
+    rng, told = np.random.default_rng(3), 0
+    for _ in range(200):
+        first, second = (
+            rng.normal(size=(number, 1, 1))
+            + 0.3 * rng.normal(size=(number, 1, 5))
+            + 0.3 * rng.normal(size=(number, 3, 5))
+            for _ in range(2)
+        )
+        found = rank_correlation(first, second, within=True, resamples=300)
+        assert found is not None
+        told += found.direction != 0
+    assert told / 200 <= 0.12

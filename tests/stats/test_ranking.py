@@ -115,6 +115,13 @@ def test_agreement_leaves_the_seed_out():
     assert abs(agreement(noise).mean()) < 0.1
 
 
+def test_equal_scores_rank_nothing():
+    found = ranking_noise(np.full((3, 4), 0.5))
+    assert (found.share, found.share_interval, found.p) == (0, (0, 0), 1)
+    tied_once = np.array([[1.0, 1.0, 0.0], [1.0, 2.0, 3.0]])
+    assert agreement(tied_once) == pytest.approx([0, 1, 1])
+
+
 def test_seeds_that_separate_two_methods():
     # A difference of one deviation: 10 pairs (Cohen 1988: power .80 at d = 1).
     needed = seeds_to_separate(2**0.5, 1.0)

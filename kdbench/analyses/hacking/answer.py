@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.analyses.core.against import listed
 from kdbench.analyses.core.analysis import Analysis
 from kdbench.analyses.core.filled import FilledRows
 from kdbench.analyses.hacking.turning import (
@@ -210,15 +211,10 @@ def _against_fixed(what: str, less: str, more: str, found: Mapping[str, Quantity
         less: [label for label, value in clear.items() if value < 0],
         more: [label for label, value in clear.items() if value > 0],
     }
-    parts = [f"{side} with {_listed(labels)}" for side, labels in sides.items() if labels]
+    parts = [f"{side} with {listed(labels)}" for side, labels in sides.items() if labels]
     if not parts:
         return f"{what} neither {less} nor {more} significantly with any other source"
     return f"{what} significantly {' and '.join(parts)} than on fixed responses"
-
-
-def _listed(names: Sequence[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _change(mean: SeedMean) -> str:
