@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
 from kdbench.config.executor import ExecutorKeys
 from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, _split_seeds
@@ -14,6 +14,13 @@ def _count_or_list(value: object) -> object:
     """A lone number counts the seeds; `10,11` and `10-14` list them."""
     is_count = isinstance(value, int) or (isinstance(value, str) and value.strip().isdecimal())
     return value if is_count else _split_seeds(value)
+
+
+def _different(value: object) -> object:
+    """Refuse a list that no table takes, before a world is made for it."""
+    if isinstance(value, tuple) and (not value or len(set(value)) < len(value) or min(value) < 0):
+        raise ValueError("must be a number from 1 to 100, or a list of different seeds from 0")
+    return value
 
 
 class AnalysisModelKeys(Settings, group="Models and data"):
@@ -36,7 +43,9 @@ class AnalysisTrainingKeys(Settings, group="Training and evaluation"):
     """How models are trained and measured; `train.KEY=` and `evaluate.KEY=` set any other key."""
 
     train_seeds: Annotated[
-        Annotated[int, Field(ge=1, le=100)] | tuple[int, ...], BeforeValidator(_count_or_list)
+        Annotated[int, Field(ge=1, le=100)] | tuple[int, ...],
+        BeforeValidator(_count_or_list),
+        AfterValidator(_different),
     ] = Field(5, description="Training seeds of each condition: how many, or a list")
     steps: AtLeastOne | None = Field(
         None, description="Optimiser steps per training (default: the analysis's own)"

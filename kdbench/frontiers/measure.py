@@ -9,7 +9,7 @@ from kdbench.config import EvalSettings, FrontierSettings, build
 from kdbench.errors import InputError
 from kdbench.frontiers.students import AskedStudents, Student, StudentCheckpoint
 from kdbench.measuring.early import check_early
-from kdbench.metrics import GRADES, compares_with_teacher, judged_metric
+from kdbench.metrics import GRADES, CorpusMetric, compares_with_teacher, judged_metric, metrics
 from kdbench.protocol import get_protocol
 from kdbench.store.frontiers import FRONTIERS, FrontierRecord, frontier_file, write_frontier
 from kdbench.system.console import report_progress
@@ -80,7 +80,8 @@ def check_metric(settings: FrontierSettings) -> None:
     """Check that the metric is one of a single student.
 
     Raises:
-        InputError: It compares with a teacher or another run, or needs judge=.
+        InputError: It compares with a teacher or another run, has no number for each prompt, or
+            needs judge=.
     """
     name = settings.metric
     if name is None:
@@ -88,6 +89,10 @@ def check_metric(settings: FrontierSettings) -> None:
     if compares_with_teacher(name) or ("@" in name and judged_metric(name) is not None):
         raise InputError(
             f"metric={name}: compares with another model; give one of a single student"
+        )
+    if name in metrics.names() and issubclass(metrics.get(name), CorpusMetric):
+        raise InputError(
+            f"metric={name}: has no number for each prompt; give one that has, as {_QUALITY}"
         )
     if name in GRADES and settings.judge is None and (settings.table or settings.students):
         raise InputError(f"metric={name}: needs judge=")

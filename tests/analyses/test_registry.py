@@ -3,6 +3,7 @@
 import pytest
 
 from kdbench.analyses import Analysis, analyses
+from kdbench.config import build
 from kdbench.errors import InputError
 
 ANALYSES = (  # those of the reference
@@ -36,3 +37,9 @@ def test_an_analysis_that_lacks_something_is_refused_before_it_trains(lacks):
     with pytest.raises(InputError, match=f"Wrong: {lacks}: is missing"):
         analyses.register("wrong")(kind)
     assert "wrong" not in analyses.names()
+
+
+@pytest.mark.parametrize("seeds", ["", "1,1", "-3", "2,-1"])
+def test_seeds_that_no_table_takes_are_refused_before_a_world_is_made(seeds):
+    with pytest.raises(InputError, match="a list of different seeds from 0"):
+        build(analyses.get("seeds"), {"train_seeds": seeds})

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 from collections import Counter
 
@@ -212,6 +213,20 @@ def test_edits_are_answered_by_the_teacher(world, tmp_path):
         assert row["category"] == old["category"]
     assert edited == built.card.figures["edited rows kept"] > 0
     assert ids_of(run(*words, *models, f"out={tmp_path / 'again'}")) == ids_of(built)
+
+
+@pytest.mark.parametrize("rule", ["disagreement", "kd3", "robust"])
+def test_models_with_other_tokens_are_refused_before_the_teacher_answers(rule, world, tmp_path):
+    other = shutil.copytree(world.student, tmp_path / "other")
+    tokenizer = json.loads((other / "tokenizer.json").read_text("utf-8"))
+    vocabulary = tokenizer["model"]["vocab"]
+    first, second = list(vocabulary)[-2:]
+    vocabulary[first], vocabulary[second] = vocabulary[second], vocabulary[first]
+    (other / "tokenizer.json").write_text(json.dumps(tokenizer), "utf-8")
+    models = [f"teacher={world.teacher}", f"student={other}", f"data={world.data}"]
+    with pytest.raises(InputError, match="student=other: its tokens are not those of teacher="):
+        run(f"by={rule}", *models, "limit=4", *SCORED, f"out={tmp_path / 'out'}")
+    assert not (tmp_path / "out.unfinished").exists()  # which it keeps once a model was asked
 
 
 def test_a_killed_build_resumes_with_the_same_bytes(world, tmp_path):

@@ -189,6 +189,7 @@ def test_a_table_gives_students_keys_and_baseline(
         (["toy", "temperatures=-1,1"], "temperatures"),
         (["toy", "metric=acceptance@student"], "compares with another model"),
         (["toy", "metric=judge"], "metric=judge: needs judge="),
+        (["toy", "metric=distinct_2"], "metric=distinct_2: has no number for each prompt"),
         (["tay"], "unknown table 'tay'"),
         (["students=nowhere,nothing"], "students=nowhere"),
         (["models=m"], "models= is a table's folder"),

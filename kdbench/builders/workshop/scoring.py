@@ -157,17 +157,8 @@ class _Scorer:
     def __init__(self, models: Sequence[BuildModel], protocol: Protocol, max_length: int):
         from kdbench.views.view import ModelView
 
-        first = models[0]
-        self._tokenizer = first.loaded[1]
-        vocabulary = vocabulary_size(self._tokenizer)
-        for other in models[1:]:
-            shared = shared_tokens(self._tokenizer, other.loaded[1])
-            if shared.difference is not None:
-                raise InputError(
-                    f"{other.key}={other.checkpoint.name}: its tokens are not those of "
-                    f"{first.key}={first.checkpoint.name}: {shared.difference}"
-                )
-            vocabulary = min(vocabulary, shared.size)
+        self._tokenizer = models[0].loaded[1]
+        vocabulary = shared_vocabulary(models, [model.loaded[1] for model in models])
         for model in models:
             _check_embedding(model)
         self._views: dict[str, ModelView] = {
@@ -230,6 +221,28 @@ class _Scorer:
             numbers = measure(Distributions(text, log_probs, batch.targets[own]))
             _check_names(text, numbers)
             yield text, {**numbers, _TOKENS: len(example.context) + length}
+
+
+def shared_vocabulary(models: Sequence[BuildModel], tokenizers: Sequence[Any]) -> int:
+    """The number of tokens that all models have, with the same ids.
+
+    Args:
+        models: The models.
+        tokenizers: Their tokenizers.
+
+    Raises:
+        InputError: Two models have different tokens.
+    """
+    first, vocabulary = models[0], vocabulary_size(tokenizers[0])
+    for other, tokenizer in zip(models[1:], tokenizers[1:], strict=True):
+        shared = shared_tokens(tokenizers[0], tokenizer)
+        if shared.difference is not None:
+            raise InputError(
+                f"{other.key}={other.checkpoint.name}: its tokens are not those of "
+                f"{first.key}={first.checkpoint.name}: {shared.difference}"
+            )
+        vocabulary = min(vocabulary, shared.size)
+    return vocabulary
 
 
 def _check_embedding(model: BuildModel) -> None:

@@ -15,6 +15,7 @@ from kdbench.builders.workshop.protocol import protocol_of
 from kdbench.builders.workshop.questions import ModelQuestion, ModelResponse
 from kdbench.builders.workshop.scoring import Measure, TextToScore
 from kdbench.builders.workshop.source import SourceRows
+from kdbench.checkpoint import load_tokenizer
 from kdbench.config.build_keys import BuildSettings
 from kdbench.distillation.rows import TrainingRow
 from kdbench.errors import InputError
@@ -183,6 +184,19 @@ class Workshop:
         for key, model in zip(keys, models, strict=True):
             self._pay(file, key, scoring.cost_of(numbers, [model.parameters]))
         return numbers
+
+    def check_tokens(self, keys: Sequence[str]) -> None:
+        """Check that models have the same tokens, before one of them is asked or loaded.
+
+        Args:
+            keys: The builder's keys that name them.
+
+        Raises:
+            InputError: They have different ones.
+        """
+        models, trusted = [self.model(key) for key in keys], self.settings.trust_remote_code
+        tokenizers = [load_tokenizer(model.checkpoint, trusted) for model in models]
+        scoring.shared_vocabulary(models, tokenizers)
 
     def kept_lines(self, step: str, *content: object) -> LinesFile:
         """A file for work of another kind, which the builder extends and reads again.

@@ -56,6 +56,7 @@ class TeacherAndStudent(SelectionRule):
 
     def choose(self, work: "Workshop", pool: "Pool") -> "Chosen":
         """The rows with the best scores, of those that qualify."""
+        work.check_tokens(self.models)
         numbers: dict[str, Sequence[float]] = {}
         for rows in pool.chunks():
             numbers |= self._numbers(work, rows)
