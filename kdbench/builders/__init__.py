@@ -41,6 +41,8 @@ class Builder(Settings):
         models: The fields that name checkpoints. Those that are None are left out.
         files: The fields that name files or folders it reads, beside the data set.
         samples: Whether it samples responses, so that the protocol's keys have an effect.
+        version: Raised when a change of its code makes other rows from the same keys, so that sets
+            of before are not taken for its own.
     """
 
     title: ClassVar[str]
@@ -52,6 +54,7 @@ class Builder(Settings):
     models: ClassVar[tuple[str, ...]] = ()
     files: ClassVar[tuple[str, ...]] = ()
     samples: ClassVar[bool] = False
+    version: ClassVar[int] = 1
 
     def check(self, settings: "BuildSettings") -> None:
         """Refuse keys that contradict each other, before anything is read; nothing by default.

@@ -60,6 +60,7 @@ def build_node(
             settings.builder,
             non_defaults(builder, {*builder.models, *builder.files}),
             *code_of(builder),
+            *([builder.version] if builder.version > 1 else []),
         ],
         "models": {
             key: models[key].fingerprint if key in models else _model(basis, plan, key)

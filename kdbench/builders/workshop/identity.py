@@ -66,6 +66,8 @@ def identity_of(
         changed["backend"] = without_secrets(chosen.identity)
     if code := stamp_of(type(builder)):
         changed["code"] = code
+    if builder.version > 1:  # sets of the first version name none
+        changed["version"] = builder.version
     inputs = builder.inputs(settings)
     named = {*builder.models, *builder.files, *inputs}
     parameters = json.loads(builder.model_dump_json(exclude=named))

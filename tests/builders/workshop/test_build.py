@@ -47,6 +47,13 @@ def test_equal_keys_give_equal_bytes_and_other_seeds_other_texts(build_it, keys)
     assert not texts & others  # near seeds share no response
 
 
+def test_a_new_version_of_a_builder_is_another_build(build_it, keys, monkeypatch) -> None:
+    build_it("teacher_responses", "a", **keys)
+    monkeypatch.setattr(builders.get("teacher_responses"), "version", 2)
+    with pytest.raises(InputError, match="different version"):
+        build_it("teacher_responses", "a", **keys)
+
+
 def test_columns_and_validation_rows_stay(build_it, keys, data) -> None:
     built = build_it("teacher_responses", **keys)
     (first, *_) = rows = rows_of(built)
