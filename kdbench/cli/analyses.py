@@ -29,7 +29,7 @@ def _analyse(arguments: list[str]) -> VerbAnswer:
 
     It trains and measures what is missing, on the toy world or on models of your own, and then
     concludes. Run the same command again after an interruption, and it resumes. Without a NAME it
-    lists the analyses.
+    lists the analyses; kdbench analyse NAME --help shows the keys of one.
     """
     from kdbench.registry.plugins import load_named_plugins
 

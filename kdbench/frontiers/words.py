@@ -46,7 +46,7 @@ def sentence(student: FrontierStudent, record: FrontierRecord) -> str:
         return f"{student.label}: {gain} {over}: {student.reason}."
     where = {
         "above": f"lies above the curve of {baseline}",
-        "on": f"lies on the curve of {baseline}, as far as these prompts tell",
+        "on": f"is not told apart from the curve of {baseline}",
         "below": f"lies below the curve of {baseline}",
     }[student.verdict]
     p = p_text(student.adjusted_p)

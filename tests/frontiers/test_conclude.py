@@ -156,7 +156,7 @@ def test_every_form_has_the_gains(tmp_path: Path, record: FrontierRecord) -> Non
     better = by_label(record)["Better"]
     value = f"{better.gain.value:+.2f}"
     assert f"Better lies above the curve of SFT: {value} [" in terminal
-    assert "Sharper lies on the curve of SFT, as far as these prompts tell" in terminal
+    assert "Sharper is not told apart from the curve of SFT: " in terminal
     assert all(len(line) <= 60 for line in drawn.render("terminal", 60).splitlines())
     assert f"| Better | {value} \\[" in drawn.render("md")
     rows = list(csv.DictReader(io.StringIO(drawn.render("csv"))))

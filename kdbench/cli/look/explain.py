@@ -157,7 +157,9 @@ def _builder_lines(name: str) -> Iterator[str]:
     yield from entries(f"Rules; kdbench build {name} by=NAME --help has their keys", listed)
     yield from definition(kind)
     models = "".join(f" {key}=path/to/{key}" for key in kind.models)
-    yield from ["", "Example", f"  kdbench build {name}{models} data=path/to/data train_set=dolly"]
+    rule = " by=random" if "by=random" in variants_of(kind) else ""
+    command = f"kdbench build {name}{rule}{models} data=path/to/data train_set=dolly"
+    yield from ["", "Example", f"  {command}"]
 
 
 def _variant(kind: Any) -> str:

@@ -236,6 +236,10 @@ def test_every_part_is_explained_within_80_columns(verb: str, names: list[str]) 
         assert max(map(len, lines)) <= 80 or verb == "tasks", name
 
 
+def test_the_example_of_a_builder_with_rules_names_one() -> None:
+    assert "Example\n  kdbench build select by=random data=" in out("builders", "select")
+
+
 def test_what_an_explanation_holds() -> None:
     text = out("metrics", "fkl")
     assert "unit          nats; lower is better\n" in text
