@@ -18,6 +18,7 @@ class SetBuilder(Settings):
 
     models: ClassVar[tuple[str, ...]]
     files: ClassVar[tuple[str, ...]]
+    version: ClassVar[int]
 
     def inputs(self, settings: BuildSettings) -> Mapping[str, Any]:
         """What else decides the rows."""

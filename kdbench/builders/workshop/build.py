@@ -132,13 +132,14 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, whole: 
     shutil.rmtree(whole, ignore_errors=True)
     train, name = whole / work.rows.name / _TRAIN, recipe.settings.builder
     rows = 0
+    train.parent.mkdir(parents=True)
     with (
-        LinesFile(train).appending() as add,
+        train.open("w", encoding="utf-8", newline="\n") as file,
         LinesFile(whole / _REMOVED).appending() as add_removed,
     ):
         work.removing_to(add_removed.add)
-        for row in _checked(recipe.builder.build(work), name):
-            add.add(row)
+        for line in _lines(recipe.builder.build(work), name):
+            file.write(line)
             rows += 1
     if not rows:
         raise InputError(
@@ -161,8 +162,8 @@ def _write(recipe: BuildRecipe, work: Workshop, identity: BuildIdentity, whole: 
     sync_folder(whole)
 
 
-def _checked(rows: Iterator[BuiltRow], builder: str) -> Iterator[Mapping[str, Any]]:
-    """Yield rows that a file can hold, whose ids are all different.
+def _lines(rows: Iterator[BuiltRow], builder: str) -> Iterator[str]:
+    """Yield rows as lines, whose ids are all different; numbers keep every digit.
 
     Raises:
         InputError: A row is none; the line names it and the builder.
@@ -180,10 +181,11 @@ def _checked(rows: Iterator[BuiltRow], builder: str) -> Iterator[Mapping[str, An
             raise InputError(f"builder={builder}: wrote a second row with the id '{name}'")
         seen.add(name)
         try:
-            json.dumps(row, allow_nan=False, ensure_ascii=False).encode()
+            line = json.dumps(row, allow_nan=False, ensure_ascii=False, sort_keys=True)
+            line.encode()  # refuses lone surrogates
         except (TypeError, ValueError) as error:
             raise InputError(f"builder={builder}: row '{name}' is not JSON: {error}") from None
-        yield row
+        yield f"{line}\n"
 
 
 def _check_learnable(train: Path, name: str, builder: str) -> None:

@@ -47,6 +47,12 @@ def test_equal_keys_give_equal_bytes_and_other_seeds_other_texts(build_it, keys)
     assert not texts & others  # near seeds share no response
 
 
+def test_numbers_of_a_row_keep_every_digit(build_it, keys, data) -> None:
+    write_rows(data / "said/train.jsonl", prompts(2, weight=1e-9, share=1 / 3))
+    rows = rows_of(build_it("teacher_responses", **keys))
+    assert {(row["weight"], row["share"]) for row in rows} == {(1e-9, 1 / 3)}
+
+
 def test_a_new_version_of_a_builder_is_another_build(build_it, keys, monkeypatch) -> None:
     build_it("teacher_responses", "a", **keys)
     monkeypatch.setattr(builders.get("teacher_responses"), "version", 2)
