@@ -212,8 +212,8 @@ def evaluate(
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
         executor_options: Options of the executor, as in partition=gpu,time=240.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -301,8 +301,8 @@ def score(
         setting: Setting that the run belongs to; a table groups the rows of one setting (default:
             the run card's).
         results: Folder of the results.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
 
     Returns:
         The run's folder, and its results by task.
@@ -372,8 +372,8 @@ def judge(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
 
@@ -429,8 +429,8 @@ def speed(
         backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
 
@@ -524,8 +524,8 @@ def cache(
             processes on one disk share the work by themselves).
         shard_mib: MiB of scores in a file, before compression.
         check: Read each file of the cache and check its checksums.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
 
@@ -574,8 +574,8 @@ def kld(
             (default: nothing is stored).
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
 
@@ -985,8 +985,8 @@ def train(
         save_every: Number of steps between saved states, from which an interrupted run resumes
             (default: 100, and at each validation).
         log_every: Number of steps between lines of the log.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoints.
         adaptive_skew: smaller α where the writer leads less (distillm2).
@@ -1352,8 +1352,8 @@ def build(
         batch_size: Number of sequences that decode at once.
         backend: Generation backend; see kdbench backends.
         backend_options: Options of the backend, as in tensor_parallel_size=2,max_model_len=1024.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         unsafe_pickle: Permission to read pickle weights (*.bin), which can run code.
         trust_remote_code: Permission to run Python code that comes with the checkpoint.
         against: Test sets, as in tasks= of kdbench eval: names or files (decontaminate).
@@ -1457,8 +1457,8 @@ def fill(
             preempted does not count.
         report_to: Experiment trackers to log to: wandb, mlflow, tensorboard, trackio.
         report_group: Group of the runs in the trackers (default: none; fill: the table's title).
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -1488,8 +1488,8 @@ def mechanisms(
     Args:
         table: Table file, or the name of a bundled one.
         results: Folder of the results (default: as in the table file).
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -1619,8 +1619,8 @@ def frontier(
         dtype: Number format of weights and activations; auto is the checkpoint's.
         device: Device: auto, cpu, cuda, cuda:1 or mps.
         batch_size: Number of sequences that decode at once.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -1689,8 +1689,8 @@ def table(
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
         load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
             most rows have).
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -1750,8 +1750,8 @@ def report(
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
         load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
             most rows have).
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -1817,8 +1817,8 @@ def compare(
         data: Folder of the data sets, to show prompts and references of losses (default:
             KDBENCH_DATA).
         tasks: Names of the tasks to compare (default: all).
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,
@@ -2059,8 +2059,8 @@ def regress(
             several, and its share of the cores.
         executor: Where they run: local (this machine), ray or slurm.
         executor_options: Options of the executor, as in partition=gpu,time=240.
-        plugins: Python files that register metrics, methods, backends or prompts; they run when
-            they are loaded, so name only files that you trust.
+        plugins: Python files that register metrics, methods, backends, builders, analyses or
+            prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;
             better keep passwords in the environment.
         work: Folder of the local copies of folders that are URLs (default: $KDBENCH_REMOTE_CACHE,

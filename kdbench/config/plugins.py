@@ -16,6 +16,6 @@ class PluginKeys(Settings, group=ADVANCED):
 
     plugins: Files = Field(
         (),
-        description="Python files that register metrics, methods, backends or prompts; they run "
-        "when they are loaded, so name only files that you trust",
+        description="Python files that register metrics, methods, backends, builders, analyses or "
+        "prompts; they run when they are loaded, so name only files that you trust",
     )
