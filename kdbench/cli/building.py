@@ -6,10 +6,10 @@ from kdbench.cli.answer import VerbAnswer, dry_run_answer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line
 from kdbench.cli.lists import explained
-from kdbench.cli.shown.listing import list_lines
+from kdbench.cli.shown.listing import family_lines
 from kdbench.registry.plugins import load_named_plugins
 from kdbench.system.console import say
-from kdbench.system.layout import output_width, wrapped
+from kdbench.system.layout import output_width
 
 
 @verb(
@@ -54,16 +54,7 @@ def _builders(arguments: list[str]) -> VerbAnswer | None:
     entries.sort(key=lambda entry: list(FAMILIES).index(entry["family"]))
 
     def show() -> None:
-        width, family = output_width(), None
-        for entry in entries:
-            if entry["family"] != family:
-                if family is not None:
-                    say("")
-                family = entry["family"]
-                say(FAMILIES[family])
-            for line in wrapped(f"{entry['name']}  {entry['description']}", width, "    "):
-                say(line)
-            for line in list_lines([("", *part) for part in entry["parts"].items()], width):
-                say(line)
+        for line in family_lines(entries, FAMILIES, output_width()):
+            say(line)
 
     return VerbAnswer(show, lambda: {"entries": entries})

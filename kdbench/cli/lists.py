@@ -7,7 +7,7 @@ from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import verb
 from kdbench.cli.help import first_line, plain
 from kdbench.cli.lookup import only_name
-from kdbench.cli.shown.listing import list_answer, list_lines
+from kdbench.cli.shown.listing import family_lines, list_answer
 from kdbench.errors import InputError, nearest
 from kdbench.registry.plugins import load_named_plugins
 from kdbench.system.console import say
@@ -91,17 +91,9 @@ def _methods(arguments: list[str]) -> VerbAnswer | None:
     entries.sort(key=lambda entry: list(FAMILIES).index(entry["family"]))
 
     def show() -> None:
-        width, family = output_width(), None
-        for entry in entries:
-            if entry["family"] != family:
-                if family is not None:
-                    say("")
-                family = entry["family"]
-                say(FAMILIES[family])
-            for line in wrapped(f"{entry['name']}  {entry['description']}", width, "    "):
-                say(line)
-            for line in list_lines([("", *part) for part in entry["parts"].items()], width):
-                say(line)
+        width = output_width()
+        for line in family_lines(entries, FAMILIES, width):
+            say(line)
         note = (
             "kdbench methods NAME explains one, with its keys; kdbench methods FAMILY lists a "
             f"family: {', '.join(families)}"

@@ -33,6 +33,28 @@ def list_answer(
     return VerbAnswer(show, lambda: {"entries": entries, "notes": notes})
 
 
+def family_lines(
+    entries: Sequence[Mapping[str, Any]], titles: Mapping[str, str], width: int | None
+) -> Iterator[str]:
+    """What is installed, as lines under the titles of its families.
+
+    Args:
+        entries: `name`, `family`, `description` and `parts` (texts by name) of each, family by
+            family.
+        titles: Titles of the families.
+        width: Columns of the terminal; None for no limit.
+    """
+    family = None
+    for entry in entries:
+        if entry["family"] != family:
+            if family is not None:
+                yield ""
+            family = entry["family"]
+            yield titles[family]
+        yield from wrapped(f"{entry['name']}  {entry['description']}", width, _INDENT)
+        yield from list_lines([("", *part) for part in entry["parts"].items()], width)
+
+
 def list_lines(rows: Sequence[Sequence[str]], width: int | None) -> Iterator[str]:
     """Rows as lines of a width; the last text of a row continues below its start.
 
