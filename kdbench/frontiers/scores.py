@@ -6,25 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.frontiers.measure import ENTROPY, MeasuredStudent
+from kdbench.reports.model import Axis
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
 
 if TYPE_CHECKING:
     from kdbench.frontiers.gain import CurveNumbers
-
-
-@dataclass(frozen=True)
-class Quality:
-    """The metric of quality."""
-
-    name: str
-    unit: str
-    direction: str
-
-    @property
-    def sign(self) -> int:
-        """The factor that makes an improvement positive."""
-        return -1 if self.direction == "lower" else 1
 
 
 @dataclass(frozen=True)
@@ -43,7 +30,7 @@ class CurveScores:
         hashes: SHA-256 of each training's checkpoint, by name.
     """
 
-    quality: Quality
+    quality: Axis
     temperatures: tuple[float, ...]
     tasks: tuple[str, ...]
     prompts: int
@@ -104,7 +91,7 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Curv
     )
 
 
-def _quality(every: Sequence[Mapping[str, TaskResult]], metric: str | None) -> Quality:
+def _quality(every: Sequence[Mapping[str, TaskResult]], metric: str | None) -> Axis:
     """The metric of quality, which all tasks must have by prompt."""
     results = [result for of_task in every for result in of_task.values()]
     name = metric
@@ -118,7 +105,7 @@ def _quality(every: Sequence[Mapping[str, TaskResult]], metric: str | None) -> Q
                 f"{nearest(name, [n for n in known if n != ENTROPY])}"
             )
     found = results[0].metrics[name]
-    return Quality(name, found.unit, found.direction)
+    return Axis(name, found.unit, found.direction)
 
 
 def _shared(task: str, results: _Results, quality: str) -> list[str]:
