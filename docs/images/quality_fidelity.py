@@ -1,4 +1,4 @@
-"""Draw the picture of README.md: quality against fidelity of the results in results/smollm2-135m.
+"""Draw the picture of README.md: quality against fidelity of the results in results/smollm2-135m-h100.
 
     python docs/images/quality_fidelity.py
 
@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 import kdbench
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parents[1] / "results" / "smollm2-135m"
+RESULTS = HERE.parents[1] / "results" / "smollm2-135m-h100"
 QUALITY, FIDELITY = "AVG", "acceptance@student"
 
 # Text, secondary text, grid, and the colours of the baseline, the control and the methods.

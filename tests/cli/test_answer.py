@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from kdbench.cli.answer import VerbAnswer, give, json_document, with_json
 from kdbench.cli.verbs import app
 
-RESULTS = Path(__file__).parents[2] / "results" / "smollm2-135m"
+RESULTS = Path(__file__).parents[2] / "results" / "smollm2-135m-h100"
 
 
 def document(*words: str) -> dict:

@@ -11,7 +11,7 @@ from kdbench.judging.work import JudgedRun
 from kdbench.measuring.measurement import Evaluation
 from kdbench.store.results import TaskResult, read_task
 
-STORED = Path(__file__).parents[2] / "results" / "smollm2-135m"
+STORED = Path(__file__).parents[2] / "results" / "smollm2-135m-h100"
 
 
 def stored(name: str, task: str = "dolly") -> TaskResult:

@@ -14,7 +14,7 @@ from kdbench.store.results import read_task
 from kdbench.task import NO_REFERENCES
 from kdbench.toy.models import World
 
-STORED = Path(__file__).parents[2] / "results" / "smollm2-135m"
+STORED = Path(__file__).parents[2] / "results" / "smollm2-135m-h100"
 
 
 def printed(student: str, capsys: pytest.CaptureFixture[str]) -> list[str]:

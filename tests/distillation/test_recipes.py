@@ -18,8 +18,9 @@ def test_a_recipe_parses(name) -> None:
     assert recipe.settings.recipe == name
     family, _, rest = name.partition("/")
     method = rest.removesuffix("-gpu")
-    assert recipe.settings.method == {"teacher": "sft", "init": "sft"}.get(method, method)
-    assert family in {"toy", "smollm2-135m", "gpt2-120m"}
+    named = {"teacher": "sft", "init": "sft", "sharpening": "classmate"}
+    assert recipe.settings.method == named.get(method, method)
+    assert family in {"toy", "smollm2-135m", "gemma3-270m", "gpt2-120m"}
 
 
 def test_each_method_and_family_has_a_recipe() -> None:
@@ -30,7 +31,9 @@ def test_each_method_and_family_has_a_recipe() -> None:
     assert by_family["toy"] == set(methods.names())
     assert PAPERS | {"teacher", "init"} == by_family["gpt2-120m"]
     small = PAPERS - {"imitkd"} | {"teacher", "init"}
-    assert by_family["smollm2-135m"] == small | {f"{method}-gpu" for method in small}
+    further = {"distillm2", "taid", "todi", "opd", "tsd", "sharpening"}
+    assert by_family["smollm2-135m"] == small | further | {f"{method}-gpu" for method in small}
+    assert by_family["gemma3-270m"] == small | further
 
 
 def test_the_papers_settings_equal_those_of_their_scripts() -> None:

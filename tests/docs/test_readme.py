@@ -16,8 +16,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LEADERBOARD = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
 IMAGES = ROOT / "docs" / "images"
 SMALL = (
-    "table results=results/smollm2-135m rows=Teacher,SFT,GKD,DistiLLM,Sharpening "
-    "columns=AVG,acceptance,relative_cost published=none out=README.md block=smollm2-135m"
+    "table results=results/smollm2-135m-h100 rows=Teacher,SFT,GKD,DistiLLM,Sharpening "
+    "columns=AVG,acceptance,relative_cost published=none out=README.md block=smollm2-135m-h100"
 )
 
 
@@ -33,8 +33,8 @@ def test_the_tables_are_not_stale() -> None:
 
 def test_the_committed_results_fill_the_bundled_table() -> None:
     """Every row of the table file has complete results of all tasks, 50 prompts and five seeds."""
-    spec = read_spec(find_spec("smollm2-135m"))
-    runs = {run.label: run for run in stored_runs(ROOT / "results" / "smollm2-135m")}
+    spec = read_spec(find_spec("smollm2-135m-h100"))
+    runs = {run.label: run for run in stored_runs(ROOT / "results" / "smollm2-135m-h100")}
     rows = [row.label or make_recipe({**row.train, "data": "."}).method.title for row in spec.rows]
     assert set(runs) == {"Teacher", *rows}
     for run in runs.values():
@@ -55,7 +55,7 @@ def test_the_verdicts_of_the_leaderboard_are_those_of_compare() -> None:
             comparison = kdbench.compare(
                 base=base,
                 new=new,
-                results=ROOT / "results" / "smollm2-135m",
+                results=ROOT / "results" / "smollm2-135m-h100",
                 tolerance="rougeL:0.5,acceptance@student:0.01",
             )
             rows = {(row.task, row.metric): row.verdict for row in comparison.rows}

@@ -1,0 +1,64 @@
+"""Write stored answers into the pages: `python docs/answers.py`; with `--check` only say which are stale.
+
+A page holds an answer between two comments:
+
+    <!-- kdbench:begin answer results/analyses/toy-all/seeds.json -->
+    <!-- kdbench:end answer -->
+
+What stands between them is the answer's sentences and tables, as `kdbench analyse` wrote them. A
+word after the file takes a part: `sentences` or `tables`.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+from kdbench.reports.conclusions import markdown_table
+from kdbench.store.conclusions import Conclusion, read_conclusion
+from kdbench.text import escape_md
+
+ROOT = Path(__file__).parents[1]
+BLOCK = re.compile(
+    r"(?P<begin><!-- kdbench:begin answer (?P<file>\S+)(?: (?P<part>sentences|tables))? -->\n)"
+    r".*?(?P<end><!-- kdbench:end answer -->)",
+    re.DOTALL,
+)
+
+
+def pages() -> list[Path]:
+    """The pages that may hold answers."""
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def answer(conclusion: Conclusion, part: str | None) -> str:
+    """An answer in Markdown."""
+    sentences = [escape_md(sentence) for sentence in conclusion.sentences]
+    tables = [markdown_table(table) for table in conclusion.tables]
+    chosen = {"sentences": sentences, "tables": tables}.get(part or "", sentences + tables)
+    return "\n\n".join(["", *chosen, "", ""]).removeprefix("\n").removesuffix("\n")
+
+
+def with_answers(text: str) -> str:
+    """The text of a page with its answers as they are stored."""
+
+    def block(found: re.Match[str]) -> str:
+        conclusion = read_conclusion(ROOT / found["file"])
+        return found["begin"] + answer(conclusion, found["part"]) + found["end"]
+
+    return BLOCK.sub(block, text)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the pages, or name those that are stale."""
+    texts = {page: page.read_text("utf-8") for page in pages()}
+    new = {page: with_answers(text) for page, text in texts.items()}
+    stale = [page for page, text in texts.items() if text != new[page]]
+    for page in stale:
+        print(page.relative_to(ROOT))
+        if "--check" not in arguments:
+            page.write_text(new[page], "utf-8")
+    return int("--check" in arguments and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
