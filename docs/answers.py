@@ -1,4 +1,6 @@
-"""Write stored answers into the pages: `python docs/answers.py`; with `--check` only say which are stale.
+"""Write stored answers into the pages: `python docs/answers.py`.
+
+With `--check` it only names the pages that are stale, and exits with 1.
 
 A page holds an answer between two comments:
 
@@ -54,7 +56,7 @@ def main(arguments: list[str]) -> int:
     new = {page: with_answers(text) for page, text in texts.items()}
     stale = [page for page, text in texts.items() if text != new[page]]
     for page in stale:
-        print(page.relative_to(ROOT))
+        sys.stdout.write(f"{page.relative_to(ROOT)}\n")
         if "--check" not in arguments:
             page.write_text(new[page], "utf-8")
     return int("--check" in arguments and bool(stale))

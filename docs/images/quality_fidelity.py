@@ -1,4 +1,4 @@
-"""Draw the picture of README.md: quality against fidelity of the results in results/smollm2-135m-h100.
+"""Draw the picture of README.md: quality against fidelity of results/smollm2-135m-h100.
 
     python docs/images/quality_fidelity.py
 
