@@ -1421,6 +1421,7 @@ def fill(
     table: str | PathLike[str],
     *,
     plan: bool = False,
+    rows: str | Sequence[str] = (),
     device: str | None = None,
     changes: Mapping[str, str] = {},
     data: str | PathLike[str] | None = None,
@@ -1443,6 +1444,7 @@ def fill(
     Args:
         table: Table file, or the name of a bundled one.
         plan: Dry run: print what is done and what is missing, and do nothing.
+        rows: Rows to train and measure now, by label; others stay as they are (default: all).
         device: Device: cpu, cuda or mps (default: chosen automatically).
         changes: Changes to keys of the table file; on the command line each is a key with dots, as
             in evaluate.limit=20.

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kdbench.config.building import build, with_files
 from kdbench.config.executor import ExecutorKeys
-from kdbench.config.kinds import AtLeastOne, DryRunKeys, Settings, fields_by_key
+from kdbench.config.kinds import AtLeastOne, DryRunKeys, Names, Settings, fields_by_key
 from kdbench.config.plugins import PluginKeys
 from kdbench.config.storage import FolderKeys, StorageKeys
 from kdbench.config.track import TrackerKeys
@@ -23,6 +23,11 @@ class FillKeys(Settings, group="Table"):
         False, description="Dry run: print what is done and what is missing, and do nothing"
     )
     dry_run: bool = Field(False, description="The same as --plan")
+    rows: Names = Field(
+        (),
+        description="Rows to train and measure now, by label; others stay as they are "
+        "(default: all)",
+    )
     device: str | None = Field(
         None, description="Device: cpu, cuda or mps (default: chosen automatically)"
     )

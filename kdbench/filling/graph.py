@@ -6,7 +6,7 @@ The fingerprint is part of the node's place, so a changed node has a new place, 
 at a place is complete.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -36,18 +36,27 @@ class Graph:
         rows: Models of the table's rows, in order.
         teacher: Model of the teacher.
         evaluations: Evaluations by the label of their model.
+        asked: Labels of the models whose evaluations are asked for: all, or those of some rows.
 
     Args:
         spec: Specification of the table.
         places: Folders of the table.
         execution: Keys for trainings and evaluations that do not affect results: `device`,
             `report_to`.
+        rows: Labels of the rows that are asked for; empty for all.
 
     Raises:
-        InputError: an entry has an unknown key, the label of another one, or no student.
+        InputError: an entry has an unknown key, the label of another one, or no student; no row has
+            a label of `rows`.
     """
 
-    def __init__(self, spec: TableSpec, places: Places, execution: Mapping[str, Any] | None = None):
+    def __init__(
+        self,
+        spec: TableSpec,
+        places: Places,
+        execution: Mapping[str, Any] | None = None,
+        rows: Sequence[str] = (),
+    ):
         self.spec, self.places = spec, places
         self._basis = Basis(spec, places, dict(execution or {}))
         self.setting = self._basis.setting
@@ -71,6 +80,7 @@ class Graph:
         self._add_evaluation(self.teacher, None)
         for row in sorted(self.rows, key=lambda row: row is not floor):  # the floor comes first
             self._add_evaluation(row, None if row is floor else floor)
+        self.asked = self._asked(rows)
 
     def _add(self, item: Item, order: TableOrder) -> None:
         """Add a model or a data set, whose needs are there."""
@@ -120,6 +130,15 @@ class Graph:
         node = replace(node, mirrors=self._mirrors)
         self.nodes[node.key] = node
         return node
+
+    def _asked(self, rows: Sequence[str]) -> frozenset[str]:
+        models = {model.label: model.row for model in (self.teacher, *self.rows)}
+        for row in rows:
+            if row not in models.values():
+                raise InputError(
+                    f"rows={row}: the table has no such row: {nearest(row, set(models.values()))}"
+                )
+        return frozenset(label for label, row in models.items() if not rows or row in rows)
 
     def _floor(self) -> ModelNode | None:
         """The row whose fidelity is the floor of the others'."""

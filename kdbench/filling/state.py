@@ -16,7 +16,7 @@ class State:
     """The state of a graph; nodes are named by their keys.
 
     Attributes:
-        wanted: Evaluations that are missing, and the missing nodes that they need.
+        wanted: Evaluations that are asked for and missing, and the missing nodes that they need.
         done: Nodes whose outcomes exist.
         running: Nodes that are running.
         failed: What went wrong, by node.
@@ -68,7 +68,7 @@ def state_of(graph: Graph) -> State:
 def _wanted(graph: Graph, done: set[str]) -> frozenset[str]:
     """A checkpoint is wanted only while an evaluation of it is missing."""
     wanted: set[str] = set()
-    keys = [node.key for node in graph.evaluations.values()]
+    keys = [node.key for label, node in graph.evaluations.items() if label in graph.asked]
     while keys:
         key = keys.pop()
         if key not in done | wanted:

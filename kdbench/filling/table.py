@@ -156,7 +156,7 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     execution = _execution(settings, spec)
     places = places_of(settings, spec, file.stem)
     _fetch(places)
-    graph = Graph(spec, places, execution)
+    graph = Graph(spec, places, execution, settings.rows)
     executor = make_executor(places.models, Needs(graph).of)
     if plans:
         nodes = planned_nodes(graph, executor)

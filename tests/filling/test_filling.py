@@ -132,6 +132,20 @@ def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 
+def test_only_rows_that_are_asked_for_are_filled(file: Path, tmp_path: Path) -> None:
+    spec = read_spec(file)
+    places = Places(tmp_path / "models", tmp_path / "results", spec.data)
+    begun, failed = worked(Graph(spec, places, rows=["SFT"]))
+    assert failed == {}
+    assert "evaluate SFT" in begun
+    assert not any("KD" in key for key in begun)
+    rest, _ = worked(Graph(spec, places))
+    assert "evaluate KD" in rest
+    assert not set(begun) & set(rest)
+    with pytest.raises(InputError, match="rows=SFTT: the table has no such row: did you mean"):
+        Graph(spec, places, rows=["SFTT"])
+
+
 def test_results_can_be_moved_to_a_different_folder(graph: Graph, tmp_path: Path) -> None:
     worked(graph)
     graph.places.results.rename(tmp_path / "elsewhere")
