@@ -141,10 +141,10 @@ def _draw(axes: "Axes", curve: PanelCurve, style: Mapping[str, Any]) -> Any:
         if curve.low:
             axes.fill_between(curve.x, curve.low, curve.high, color=style["color"], alpha=0.2, lw=0)
         return axes.plot(curve.x, curve.y, lw=1.6, ms=3.5, **style)[0]
-    faint = {"alpha": 0.5} if curve.left else {}  # or crosses would hide one another
+    alpha = 0.5 if curve.left else 1.0  # or crosses would hide one another
     if curve.low:
-        axes.vlines(curve.x, curve.low, curve.high, color=style["color"], lw=1.2, **faint)
+        axes.vlines(curve.x, curve.low, curve.high, color=style["color"], lw=1.2, alpha=alpha)
     if curve.left:
-        axes.hlines(curve.y, curve.left, curve.right, color=style["color"], lw=1.2, **faint)
+        axes.hlines(curve.y, curve.left, curve.right, color=style["color"], lw=1.2, alpha=alpha)
     points = {**style, "linestyle": "none"}
     return axes.plot(curve.x, curve.y, ms=5, **points)[0]

@@ -20,6 +20,7 @@ _PLACES: Any = (
     {"xytext": (-5, -13), "ha": "right", "va": "top"},
 )
 """Where a name can be, in points from its point; the first free one is taken."""
+_POINT = 3.5  # half of a point's width in pixels
 
 
 def draw_names(
@@ -40,7 +41,7 @@ def draw_names(
     canvas.draw()  # places the panels, which decides where names have room
     for panel, axes in panels:
         inside = axes.get_window_extent()
-        taken: list[Bbox] = []
+        taken = list(_point_boxes(axes, panel))
         for name, x, y, label in _named(panel):
             _write(axes, name, (x, y), colours[label], inside, taken)
 
@@ -64,6 +65,15 @@ def _write(
             taken.append(box)
             return
         text.remove()
+
+
+def _point_boxes(axes: "Axes", panel: Panel) -> Iterator["Bbox"]:
+    """Where the points are, which names must not hide."""
+    from matplotlib.transforms import Bbox
+
+    for curve in panel.curves:
+        for x, y in axes.transData.transform(list(zip(curve.x, curve.y, strict=True))):
+            yield Bbox.from_extents(x - _POINT, y - _POINT, x + _POINT, y + _POINT)
 
 
 def _named(panel: Panel) -> Iterator[tuple[str, float, float, str]]:
