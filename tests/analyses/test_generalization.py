@@ -86,7 +86,8 @@ def test_the_figure_has_a_point_and_a_bar_for_each_method() -> None:
         ("gains, agrees more", ("near",)),
         ("gains without agreeing more", ("own",)),
     ]
-    near = points.curves[0]
+    near, own = points.curves
+    assert (own.x[0], own.y[0]) == pytest.approx((0, 0.05), abs=1e-12)
     assert (near.x[0], near.y[0]) == pytest.approx((0.05, 0.05))
     assert near.left[0] < near.x[0] < near.right[0]
     assert near.low[0] < near.y[0] < near.high[0]

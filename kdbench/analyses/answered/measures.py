@@ -111,17 +111,19 @@ class AnswerMeasures:
         None if there are fewer than three rows beside the undistilled student, or one of the two
         does not vary.
         """
-        gain = self._relative(self.accuracies)
-        other = self._relative(values)
+        gain, other = self._methods(self.accuracies), self._methods(values)
         if len(gain) < 3 or not np.isfinite(other).all():
             return None
         over = rank_correlation(gain, other)
         return None if over is None else GainCorrelations(over, *_between(gain, other, self.table))
 
-    def _relative(self, values: np.ndarray) -> np.ndarray:
-        """Numbers minus those of the undistilled student, (other rows, seeds, 1)."""
+    def _methods(self, values: np.ndarray) -> np.ndarray:
+        """Numbers of the other rows, (other rows, seeds, 1).
+
+        Their ranks are those of the changes, as the undistilled student's are the same for all.
+        """
         means = values if values.ndim == 2 else values.mean(-1)
-        found: np.ndarray = (means[1:] - means[:1])[..., None]
+        found: np.ndarray = means[1:, :, None]
         return found
 
 
