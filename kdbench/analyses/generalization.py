@@ -69,6 +69,12 @@ class Generalization(Analysis, group="Generalization"):
         "results name)",
     )
 
+    pooled: bool = Field(
+        False,
+        description="Whether one deviation over training seeds is taken for all methods, so that "
+        "few seeds find more; it assumes that methods do not differ in it",
+    )
+
     def run(self, bench: "AnalysisBench") -> Conclusion:  # noqa: ARG002 - trains nothing
         """Read the stored results."""
         if self.stored is None:
@@ -77,8 +83,12 @@ class Generalization(Analysis, group="Generalization"):
                 "results/smollm2-135m-skills after kdbench fill smollm2-135m-skills"
             )
         table = answered_table(runs_in(self.stored), self.undistilled, f"stored={self.stored}")
-        settings = {"undistilled": table.labels[0]}  # others are of a training
-        return self._conclude(AnswerMeasures(table)).model_copy(update={"settings": settings})
+        settings = {  # others are of a training
+            "undistilled": table.labels[0],
+            "pooled": str(self.pooled).lower(),
+        }
+        found = self._conclude(AnswerMeasures(table, self.pooled))
+        return found.model_copy(update={"settings": settings})
 
     def _conclude(self, measures: AnswerMeasures) -> Conclusion:
         changes = answer_changes(measures)
@@ -206,6 +216,8 @@ def _notes(measures: AnswerMeasures, stored: Path | None) -> Iterator[str]:
         "means come from a bootstrap over methods and training seeds; within a seed, gain and "
         "agreement share the chance of one training, and between seeds they do not."
     )
+    if measures.pooled:
+        yield "Changes have one deviation over training seeds for all methods."
     for reason, labels in table.left_out.items():
         yield f"Left out, {reason}: {', '.join(labels)}."
     if stored is not None:

@@ -79,6 +79,21 @@ def test_without_gain_nothing_is_settled() -> None:
     )
 
 
+def test_pooled_takes_one_deviation_for_all_methods() -> None:
+    rows = {"SFT": row(0, 0), "near": row(0.05, 0), "same": row(0, 0, 0.01)}
+    table = answered_table(answered_runs(rows), None, "here")
+    own, pooled = (
+        AnswerMeasures(table, way).changes(AnswerMeasures(table).accuracies)
+        for way in (False, True)
+    )
+    assert own["near"].found.value == pytest.approx(pooled["near"].found.value)
+    assert own["near"].p != pytest.approx(pooled["near"].p)
+    width = {
+        label: pooled[label].found.high - pooled[label].found.low for label in ("near", "same")
+    }
+    assert width["near"] == pytest.approx(width["same"])
+
+
 def test_the_figure_has_a_point_and_a_bar_for_each_method() -> None:
     found = conclude({"own": row(0, 0.05), "near": row(0.05, 0)})
     points, bars = found.panels

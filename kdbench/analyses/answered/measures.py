@@ -34,9 +34,11 @@ class AnswerMeasures:
 
     Attributes:
         table: The answers.
+        pooled: Whether differences take one deviation over seeds for all rows.
     """
 
     table: "AnsweredTable"
+    pooled: bool = False
 
     @cached_property
     def accuracies(self) -> np.ndarray:
@@ -103,7 +105,7 @@ class AnswerMeasures:
             label: of for label, of in by_label.items() if np.isfinite(list(of.values())).all()
         }
         base = known.pop(self.table.labels[0], None)
-        return {} if base is None else differences_from(base, known)
+        return {} if base is None else differences_from(base, known, self.pooled)
 
     def correlations(self, values: np.ndarray) -> "GainCorrelations | None":
         """How the gain in accuracy goes with another number over the rows.

@@ -12,6 +12,7 @@ from kdbench.analyses.answered.kinds import (
     verdict_of,
 )
 from kdbench.analyses.answered.measures import AnswerMeasures, GainCorrelations
+from kdbench.stats.over_seeds import SeedMean
 from kdbench.stats.rank_correlation import RankCorrelation
 from kdbench.text import counted
 
@@ -68,10 +69,10 @@ def _together(measures: AnswerMeasures, changes: Sequence[AnswerChange]) -> Iter
 def _between(found: GainCorrelations) -> str:
     if found.between_seeds is None:
         return ""
-    return f"; {found.between_seeds.value:+.2f} between training seeds"
+    return f"; between training seeds {_ends(found.between_seeds)}"
 
 
-def _ends(found: RankCorrelation) -> str:
+def _ends(found: RankCorrelation | SeedMean) -> str:
     if found.low is None or found.high is None:
         return f"{found.value:+.2f}"
     return f"{found.value:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
