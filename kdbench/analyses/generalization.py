@@ -68,7 +68,6 @@ class Generalization(Analysis, group="Generalization"):
         description="Label of the row that learned without the teacher (default: the one that the "
         "results name)",
     )
-
     pooled: bool = Field(
         False,
         description="Whether one deviation over training seeds is taken for all methods, so that "
