@@ -141,6 +141,9 @@ class TableSpec(Settings):
     extra_tasks: Names = Field(
         (), description="tasks that are measured too, and are no part of AVG and other means"
     )
+    mechanisms: bool = Field(
+        True, description="whether to show what methods moved, of rows with against:"
+    )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
     certainty: Literal["verified", "second_hand", "all"] = Field(

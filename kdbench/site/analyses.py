@@ -90,6 +90,8 @@ def _panel(panel: Panel) -> dict[str, Any]:
                     strict=True,
                 )
             ],
+            **({"across": list(zip(curve.left, curve.right, strict=True))} if curve.left else {}),
+            **({"names": curve.names} if curve.names else {}),
         }
         for curve in panel.curves
     ]
@@ -98,4 +100,6 @@ def _panel(panel: Panel) -> dict[str, Any]:
         "x": {"label": panel.x_label, "log": panel.log_x},
         "y": {"label": panel.y_label, "log": panel.log_y},
         "curves": curves,
+        **({"bars": panel.bars} if panel.bars else {}),
+        **({"crossed": True} if panel.crossed else {}),
     }

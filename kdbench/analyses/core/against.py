@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
+from kdbench.stats.pooled_seeds import pooled_differences
 from kdbench.store.conclusions import PanelCurve, Quantity
 
 LEVEL = 0.05
@@ -43,18 +44,24 @@ class Difference:
 
 
 def differences_from(
-    reference: Mapping[int, float], conditions: Mapping[str, Mapping[int, float]]
+    reference: Mapping[int, float],
+    conditions: Mapping[str, Mapping[int, float]],
+    pooled: bool = False,
 ) -> dict[str, Difference]:
     """Each condition minus the reference.
 
     Args:
         reference: A number by training seed.
         conditions: The same number of other conditions, by name.
+        pooled: Whether one deviation over seeds is taken for all, which must have the same seeds.
 
     Raises:
-        ValueError: A condition shares no seed with the reference.
+        ValueError: A condition shares no seed with the reference, or lacks one if pooled.
     """
-    found = {name: difference_over_seeds(of, reference) for name, of in conditions.items()}
+    if pooled:
+        found = pooled_differences(reference, conditions)
+    else:
+        found = {name: difference_over_seeds(of, reference) for name, of in conditions.items()}
     known = [name for name in found if found[name].p is not None]
     adjusted = dict(zip(known, holm([found[name].p or 0.0 for name in known]), strict=True))
     return {name: Difference(of, adjusted.get(name)) for name, of in found.items()}
