@@ -45,7 +45,8 @@ def _colours(theme: FigureTheme) -> Any:
 
 
 def _figure(shown: Sequence[Panel], theme: FigureTheme) -> "Figure":
-    labels = list(dict.fromkeys(curve.label for panel in shown for curve in panel.curves))
+    curves = [curve for panel in shown for curve in panel.curves]
+    labels = list(dict.fromkeys(curve.label for curve in curves))
     styles = {label: _style(place, theme) for place, label in enumerate(labels)}
     figure, all_axes = panels(len(shown), columns=3 if len(shown) in (3, 5, 6) else 2)
     handles: dict[str, Any] = {}
@@ -61,8 +62,15 @@ def _figure(shown: Sequence[Panel], theme: FigureTheme) -> "Figure":
             _label_plainly(axes.yaxis)
         for curve in panel.curves:
             handles.setdefault(curve.label, _draw(axes, curve, styles[curve.label]))
-    legend(figure, [handles[label] for label in labels], labels)
+    in_legend = {curve.label for curve in curves if not _is_named_in_place(curve)}
+    if entries := [label for label in labels if label in in_legend]:
+        legend(figure, [handles[label] for label in entries], entries)
     return figure
+
+
+def _is_named_in_place(curve: PanelCurve) -> bool:
+    """Whether a point has its name next to it, as many points have too many colours to look up."""
+    return len(curve.x) == 1 and bool(curve.x_low) and not curve.joined
 
 
 def _label_plainly(axis: "Axis") -> None:
@@ -99,5 +107,10 @@ def _draw(axes: "Axes", curve: PanelCurve, style: Mapping[str, Any]) -> Any:
         return axes.plot(curve.x, curve.y, lw=1.6, ms=3.5, **style)[0]
     if curve.low:
         axes.vlines(curve.x, curve.low, curve.high, color=style["color"], lw=1.2)
+    if curve.x_low:
+        axes.hlines(curve.y, curve.x_low, curve.x_high, color=style["color"], lw=1.2)
+    if _is_named_in_place(curve):
+        place, size = (curve.x[0], curve.y[0]), "small"
+        axes.annotate(curve.label, place, (4, 3), textcoords="offset points", fontsize=size)
     points = {**style, "linestyle": "none"}
     return axes.plot(curve.x, curve.y, ms=5, **points)[0]

@@ -11,7 +11,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean
@@ -107,6 +115,9 @@ class PanelCurve(ConclusionPart):
         low: Lower ends of their 95 % intervals; empty if there are none.
         high: Upper ends.
         joined: Whether a line joins the points.
+        x_low: Lower ends of the 95 % intervals of `x`; empty if there are none. A lone point that
+            has one is named where it is, and not in the legend.
+        x_high: Upper ends.
     """
 
     label: str
@@ -115,11 +126,21 @@ class PanelCurve(ConclusionPart):
     low: PointNumbers = ()
     high: PointNumbers = ()
     joined: bool = True
+    x_low: PointNumbers = ()
+    x_high: PointNumbers = ()
+
+    @model_serializer(mode="wrap")
+    def _without_empty_ends(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without the intervals of `x` that most curves do not have, as older files are."""
+        content: dict[str, Any] = dump(self)
+        return {key: value for key, value in content.items() if value or key[:2] != "x_"}
 
     @model_validator(mode="after")
     def _has_equal_lengths(self) -> "PanelCurve":
-        lengths = {len(self.x), len(self.y), *(len(ends) for ends in (self.low, self.high) if ends)}
-        if len(lengths) > 1 or not self.x or bool(self.low) != bool(self.high):
+        ends = (self.low, self.high, self.x_low, self.x_high)
+        lengths = {len(self.x), len(self.y), *(len(end) for end in ends if end)}
+        paired = bool(self.low) == bool(self.high) and bool(self.x_low) == bool(self.x_high)
+        if len(lengths) > 1 or not self.x or not paired:
             raise ValueError(f"the curve '{self.label}' has points without a number")
         return self
 
