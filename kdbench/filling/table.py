@@ -27,7 +27,7 @@ from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.measuring.identity import training_of
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import read_json
 from kdbench.system.notebook import cell, text
@@ -325,7 +325,7 @@ def _record_seed(folder: Path, model: ModelNode) -> None:
         fetch_checkpoint(model.place, CARD)
         return {**record, "training": training_of(read_json(model.place / CARD))}
 
-    RunFolder(folder).update_run(change)
+    open_run(folder).update_run(change)
 
 
 def _failure_lines(graph: Graph, state: State) -> str:
