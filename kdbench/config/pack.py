@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field
 
-from kdbench.config.kinds import Names, Settings
+from kdbench.config.kinds import Names
 from kdbench.config.plugins import PluginKeys
 
 

@@ -111,9 +111,7 @@ def _names(spec: TableSpec | None, settings: PackSettings, results: Path) -> Seq
     return [*(column.metric for column in columns), *_measures(spec, settings, runs)]
 
 
-def _measures(
-    spec: TableSpec, settings: PackSettings, runs: Sequence[StoredRun]
-) -> Sequence[str]:
+def _measures(spec: TableSpec, settings: PackSettings, runs: Sequence[StoredRun]) -> Sequence[str]:
     """The metrics that mechanisms are measured by, those that some run has."""
     rows = [row for row in spec_rows(spec, plugins_of(settings.plugins)) if row.entry.against]
     found = []

@@ -5,7 +5,7 @@
 The first line of the text has the version, the number of runs and which metrics were left out. Each
 further line is a run: its path below the pack's folder, its record, and for each task and group the
 result with the chosen metrics and the SHA-256 of the file that it was taken from. The last line has
-the marks. Equal results make equal bytes. A run that has a folder goes before a packed one of its path.
+the marks. Equal results make equal bytes. A run with a folder goes before a packed one of its path.
 """
 
 import json
@@ -118,7 +118,7 @@ def packed_mark(file: Path) -> Mapping[str, Any] | None:
 
 
 def result_hash(folder: Path, task: str) -> str | None:
-    """SHA-256 of a task's result, of which a packed run knows that of its file; None without one."""
+    """SHA-256 of the file of a task's result, which a packed run knows too; None without one."""
     file = folder / f"{task}.json"
     if file.exists():
         return sha256_of_file(file)

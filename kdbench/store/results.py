@@ -21,7 +21,15 @@ from kdbench.store.task_file import LARGE, ChangedError, Skimmed, skim
 from kdbench.store.task_result import MetricResult, TaskResult, with_error
 from kdbench.system.files import check_schema, read_json
 
-__all__ = ["CATEGORY", "MetricResult", "TaskResult", "open_task", "read_task", "task_from", "with_error"]
+__all__ = [
+    "CATEGORY",
+    "MetricResult",
+    "TaskResult",
+    "open_task",
+    "read_task",
+    "task_from",
+    "with_error",
+]
 
 _T = TypeVar("_T")
 _LONG = 256  # documents

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
 from kdbench.store.folder import RunFolder
-from kdbench.store.packed_folder import open_run
 from kdbench.store.frames import RUN_COLUMNS, run_fields
+from kdbench.store.packed_folder import open_run
 from kdbench.store.results import read_task
 from kdbench.store.runs import StoredRun, run_folders, stored_runs
 from kdbench.store.samples import read_sample

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kdbench.store.packed_folder import open_run
 from kdbench.store.frames import results_frame
+from kdbench.store.packed_folder import open_run
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.notebook import html_table
