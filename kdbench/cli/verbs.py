@@ -374,9 +374,11 @@ def _fill(arguments: list[str]) -> VerbAnswer:
 
 @verb("pack", "kdbench.config.pack:PackSettings", "toy-all", group="Conclude")
 def _pack(arguments: list[str]) -> VerbAnswer:
-    """Pack the results of a filled table into one small file for a repository.
+    """Pack a filled table's results into one small file.
 
-    All verbs that read results read packed ones too. The folders of the runs stay as they are.
+    TABLE is the value of table=. The file is for a repository, whose checkouts then have the table
+    without thousands of files. All verbs that read results read packed ones too. The folders of
+    the runs stay as they are.
     """
     from kdbench.cli.shown.packed import packed_answer
     from kdbench.config import parse

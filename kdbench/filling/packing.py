@@ -1,6 +1,7 @@
 """`kdbench pack`: the results of a filled table as one file that a repository can keep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from kdbench.filling.rows import plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.tasks import shown_tasks
 from kdbench.metrics import base_of
-from kdbench.store.packing import GatheredPack, check_packable, gather_pack
+from kdbench.store.packing import Choice, GatheredPack, Kept, check_packable, gather_pack
 from kdbench.store.packs import PACK, write_pack
 from kdbench.store.runs import StoredRun, stored_runs
+from kdbench.tables.column import Column
 from kdbench.tables.columns import chosen_columns, plain_columns
 
 _ALL = "all"
@@ -74,8 +76,7 @@ def pack(settings: PackSettings) -> PackedTable:
     out = settings.out or results
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out}: is a file, and the pack is written into a folder")
-    names = _names(spec, settings, results)
-    gathered = gather_pack(results, lambda name: _is_wanted(name, names))
+    gathered = gather_pack(results, _choice(spec, settings, results))
     _check(settings.metrics, gathered)
     size = write_pack(out / PACK, gathered.pack)
     return PackedTable(
@@ -100,34 +101,46 @@ def _place(settings: PackSettings) -> tuple[TableSpec | None, Path]:
     return spec, settings.results or spec.results or Path("results") / file.stem
 
 
-def _names(spec: TableSpec | None, settings: PackSettings, results: Path) -> Sequence[str]:
-    """The metrics that the keys name; else those of the table, or all without one."""
-    if settings.metrics or spec is None:
-        return settings.metrics or (_ALL,)
+def _choice(spec: TableSpec | None, settings: PackSettings, results: Path) -> Choice:
+    """What is kept: the metrics that the keys name; else those of the table, or all without one."""
     runs = list(stored_runs(results))
+    if settings.metrics or spec is None:
+        mains = {result.main_metric for run in runs for result in run.results.values()}
+        names = {*(settings.metrics or (_ALL,)), *mains}
+        return lambda _, name: "whole" if names & {_ALL, name, base_of(name)} else "none"
+    shown = _places(_columns(spec, results, runs))
+    measured = _places(_measures(spec, settings, runs))
+
+    def choose(task: str, name: str) -> Kept:
+        if (task, name) in shown:
+            return "whole"
+        return "number" if (task, name) in measured else "none"
+
+    return choose
+
+
+def _places(columns: Iterable[Column]) -> set[tuple[str, str]]:
+    """The tasks and metrics that columns read."""
+    return {(task, column.metric) for column in columns for task in column.tasks}
+
+
+def _columns(spec: TableSpec, results: Path, runs: Sequence[StoredRun]) -> tuple[Column, ...]:
     keys = {"tasks": shown_tasks(spec, runs), "columns": spec.columns, "results": results}
     table = build(TableSettings, keys)
-    columns = chosen_columns(table, runs) if spec.columns else plain_columns(table, runs)
-    return [*(column.metric for column in columns), *_measures(spec, settings, runs)]
+    return chosen_columns(table, runs) if spec.columns else plain_columns(table, runs)
 
 
-def _measures(spec: TableSpec, settings: PackSettings, runs: Sequence[StoredRun]) -> Sequence[str]:
-    """The metrics that mechanisms are measured by, those that some run has."""
-    rows = [row for row in spec_rows(spec, plugins_of(settings.plugins)) if row.entry.against]
-    found = []
-    for row in rows:
+def _measures(
+    spec: TableSpec, settings: PackSettings, runs: Sequence[StoredRun]
+) -> Iterator[Column]:
+    """What mechanisms are measured by, if some run has it."""
+    for row in spec_rows(spec, plugins_of(settings.plugins)):
         mechanism = row.entry.mechanism or (None if row.method is None else row.method.mechanism)
-        if mechanism is None:
+        if row.entry.against is None or mechanism is None:
             continue
-        try:
-            found.append(measure_column(mechanism.measure, spec, runs).metric)
-        except InputError:  # no run has it, as the table of mechanisms says
-            continue
-    return found
-
-
-def _is_wanted(name: str, names: Sequence[str]) -> bool:
-    return _ALL in names or name in names or base_of(name) in names
+        # Without a run that has it, the table of mechanisms says so.
+        with suppress(InputError):
+            yield measure_column(mechanism.measure, spec, runs)
 
 
 def _check(names: Sequence[str], gathered: GatheredPack) -> None:

@@ -25,6 +25,23 @@ def open_run(folder: Path) -> RunFolder:
     return RunFolder(folder) if packed is None else PackedFolder(folder, packed)
 
 
+def run_with_samples(folder: Path, key: str) -> RunFolder:
+    """A run for what reads its samples or writes into it.
+
+    Args:
+        folder: Folder of the run.
+        key: Setting that gave the run, for messages.
+
+    Raises:
+        InputError: The run is packed.
+    """
+    if packed_run(folder) is not None:
+        raise InputError(
+            f"{key}={folder}: is packed, which keeps no samples; evaluate the model again for them"
+        )
+    return RunFolder(folder)
+
+
 class PackedFolder(RunFolder):
     """A packed run, with the reading methods of a run's folder; samples and prompts it has none.
 

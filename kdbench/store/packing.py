@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
@@ -11,6 +11,11 @@ from kdbench.store.packs import MARKS, Pack, PackedResult, PackedRun, pack_in, p
 from kdbench.store.places import run_folders_in
 from kdbench.store.results import task_from
 from kdbench.system.files import read_json, sha256_of_file
+
+Kept = Literal["whole", "number", "none"]
+"""What is kept of a metric: all, its mean but no numbers of documents, or nothing."""
+Choice = Callable[[str, str], Kept]
+"""What is kept of a task's metric, both by name."""
 
 
 @dataclass(frozen=True)
@@ -28,15 +33,15 @@ class GatheredPack:
     unfinished: tuple[str, ...]
 
 
-def gather_pack(results: Path, wanted: Callable[[str], bool]) -> GatheredPack:
+def gather_pack(results: Path, choice: Choice) -> GatheredPack:
     """Read the runs of a folder, those that are packed there already among them.
 
-    A task's main metric is always kept. Of its documents and curves those of other metrics go, and
-    of its judges those with a metric that is not kept.
+    The number of a task's main metric is always kept. Documents and curves stay with whole metrics,
+    and judges stay if all their metrics do.
 
     Args:
         results: Folder of the results.
-        wanted: Whether a metric is kept, by its name in results.
+        choice: What is kept of each metric.
 
     Raises:
         InputError: A file is not the record of a run, or not a result.
@@ -46,11 +51,15 @@ def gather_pack(results: Path, wanted: Callable[[str], bool]) -> GatheredPack:
     seen, kept = set[str](), set[str]()
 
     def chosen(found: PackedResult) -> PackedResult:
-        metrics = found.content["metrics"]
-        names = {name for name in metrics if wanted(name)} | {found.content["main_metric"]}
-        seen.update(metrics)
-        kept.update(names & metrics.keys())
-        return PackedResult(_with_metrics(found.content, names), found.sha256)
+        content = found.content
+        task = str(content["fingerprint"]["task"])
+        by_kind: dict[Kept, set[str]] = {"whole": set(), "number": set(), "none": set()}
+        for name in content["metrics"]:
+            by_kind[choice(task, name)].add(name)
+        numbers = by_kind["number"] | ({content["main_metric"]} & by_kind["none"])
+        seen.update(content["metrics"])
+        kept.update(by_kind["whole"] | numbers)
+        return PackedResult(_with_metrics(content, by_kind["whole"], numbers), found.sha256)
 
     for folder in run_folders_in(results):
         path = folder.relative_to(results).as_posix()
@@ -89,19 +98,19 @@ def _read_result(file: Path) -> PackedResult:
     return PackedResult(content, sha256)
 
 
-def _with_metrics(content: Mapping[str, Any], names: set[str]) -> dict[str, Any]:
+def _with_metrics(content: Mapping[str, Any], whole: set[str], numbers: set[str]) -> dict[str, Any]:
     """A result with some of its metrics, and what belongs to these."""
-    gone = content["metrics"].keys() - names
-
-    def kept(key: str) -> dict[str, Any]:
-        return {name: value for name, value in content[key].items() if name not in gone}
-
-    parts = {"metrics": kept("metrics"), "documents": kept("documents")}
+    metrics = content["metrics"]
+    others = metrics.keys() - whole  # documents have ids and categories too
+    parts = {
+        "metrics": {name: of for name, of in metrics.items() if name in whole | numbers},
+        "documents": {name: of for name, of in content["documents"].items() if name not in others},
+    }
     if "curves" in content:
-        parts["curves"] = {name: of for name, of in content["curves"].items() if name in names}
+        parts["curves"] = {name: of for name, of in content["curves"].items() if name in whole}
     if "judge" in content:
         parts["judge"] = {
-            way: of for way, of in content["judge"].items() if not gone & set(of["metrics"])
+            way: of for way, of in content["judge"].items() if not others & set(of["metrics"])
         }
     return {**content, **parts}
 

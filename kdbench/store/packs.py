@@ -141,7 +141,7 @@ def read_pack(file: Path) -> Pack:
     """
     from pydantic_core import from_json
 
-    way_out = "restore it, or write it again with kdbench pack"
+    way_out = "restore it, or delete it and run kdbench pack"
     try:
         lines = lzma.decompress(file.read_bytes()).decode().splitlines()
         head, *rest = (from_json(line, allow_inf_nan=False) for line in lines)

@@ -69,7 +69,7 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
     run = folder.relative_to(results).as_posix() if folder.is_relative_to(results) else str(folder)
     try:
         packed = packed_run(folder)
-        record = read_json(folder / "run.json") if packed is None else packed.record
+        record = read_json(folder / "run.json") if packed is None else dict(packed.record)
         check_run(record)
         if record.get("auxiliary"):
             return None

@@ -8,7 +8,7 @@ import yaml
 from made_runs import put_run
 
 from kdbench.cli.verbs import _pack
-from kdbench.config import EvalSettings
+from kdbench.config import EvalSettings, TableSettings
 from kdbench.config.pack import PackSettings
 from kdbench.errors import InputError
 from kdbench.filling.nodes import EvaluateNode
@@ -16,6 +16,7 @@ from kdbench.filling.packing import pack
 from kdbench.store.packs import PACK
 from kdbench.store.runs import stored_runs
 from kdbench.system.files import SCHEMA, sha256_of_file, write_json
+from kdbench.tables import build_table
 
 MORE = {"lm_loss": [0.5, 0.25], "acceptance@student": [0.9, 0.8], "response_length": [3.0, 4.0]}
 
@@ -77,6 +78,10 @@ def test_a_table_keeps_the_metrics_of_its_mechanisms(results: Path, tmp_path: Pa
     ]
     file = table(tmp_path, rows=rows, columns=["dolly"])
     assert pack(PackSettings(table=str(file))).metrics == ("lm_loss", "rougeL")
+    remove_folders(results)
+    first, _ = stored_runs(results)
+    assert first.results["dolly"].metrics["lm_loss"].value == 0.375
+    assert [*first.results["dolly"].documents] == ["id", "rougeL"]  # a mechanism needs the mean
 
 
 def test_metrics_can_be_named(results: Path, tmp_path: Path) -> None:
@@ -131,6 +136,19 @@ def test_the_command_says_what_it_packed(
     assert answer.document()["file"] == str(tmp_path / "o" / PACK)
     assert not (results / PACK).exists()
     assert len(list(stored_runs(tmp_path / "o"))) == 2
+
+
+def test_a_table_says_what_its_pack_lacks(results: Path, tmp_path: Path) -> None:
+    pack(PackSettings(table=str(table(tmp_path))))
+    remove_folders(results)
+    shown = build_table(TableSettings(results=results, tasks=["dolly"], columns=["dolly", "ece"]))
+    assert not any("made without" in line for line in shown.meanings)
+    shown = build_table(
+        TableSettings(results=results, tasks=["dolly"], columns=["dolly", "lm_loss"])
+    )
+    assert shown.meanings[-1] == (
+        "packed.jsonl.xz was made without lm_loss, which packed rows therefore lack."
+    )
 
 
 @pytest.mark.parametrize(

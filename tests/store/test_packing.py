@@ -8,7 +8,7 @@ from made_runs import put_run
 from kdbench.comparing.scores import read_run
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
-from kdbench.store.packed_folder import PackedFolder, open_run
+from kdbench.store.packed_folder import PackedFolder, open_run, run_with_samples
 from kdbench.store.packing import gather_pack
 from kdbench.store.packs import PACK, is_run, pack_in, read_pack, write_pack
 from kdbench.store.places import run_folders_in
@@ -23,9 +23,17 @@ def put(results, model, **keys):
     return put_run(results, model, {"vicuna": SCORES["vicuna"]}, more=MORE, **keys)
 
 
-def packed(results, wanted=lambda _: True):
+def whole(task, name):
+    return "whole"
+
+
+def main_alone(task, name):
+    return "none"
+
+
+def packed(results, choice=whole):
     """Pack a folder of results, and remove its runs."""
-    size = write_pack(results / PACK, gather_pack(results, wanted).pack)
+    size = write_pack(results / PACK, gather_pack(results, choice).pack)
     for folder in results.iterdir():
         if folder.is_dir():
             shutil.rmtree(folder)
@@ -69,13 +77,25 @@ def test_equal_results_make_equal_bytes(tmp_path):
 
 def test_other_metrics_and_their_columns_are_left_out(tmp_path):
     put(tmp_path, "a")
-    gathered = gather_pack(tmp_path, lambda name: name == "response_length")
-    assert gathered.kept == ("rougeL",)  # the main metric
+    put_run(tmp_path, "b", {"vicuna": [1.0, 2.0]}, more={"response_length": [3.0, 4.0]})
+    kept = {"rougeL": "whole", "response_length": "number", "lm_loss": "none"}
+    gathered = gather_pack(tmp_path, lambda task, name: kept[name])
+    assert gathered.kept == ("response_length", "rougeL")
     assert gathered.pack.left_out == ("lm_loss",)
-    packed(tmp_path, lambda name: name == "response_length")
+    packed(tmp_path, lambda task, name: kept[name])
+    one, other = (run.results["vicuna"] for run in stored_runs(tmp_path))
+    assert [*one.metrics] == ["rougeL"]
+    assert [*one.documents] == ["id", "rougeL"]
+    assert other.metrics["response_length"].value == 3.5
+    assert [*other.documents] == ["id", "rougeL"]
+
+
+def test_the_number_of_the_main_metric_is_kept(tmp_path):
+    put(tmp_path, "a")
+    packed(tmp_path, main_alone)
     (run,) = stored_runs(tmp_path)
-    assert [*run.results["vicuna"].metrics] == ["rougeL"]
-    assert [*run.results["vicuna"].documents] == ["id", "rougeL"]
+    assert run.results["vicuna"].metrics["rougeL"].value == 1.625
+    assert [*run.results["vicuna"].documents] == ["id"]
 
 
 def test_curves_and_judges_of_other_metrics_are_left_out(tmp_path):
@@ -85,7 +105,9 @@ def test_curves_and_judges_of_other_metrics_are_left_out(tmp_path):
     vars(result)["curves"] = {"lm_loss": curve, "rougeL": curve}
     vars(result)["judge"] = {"score": {"metrics": ["lm_loss"]}, "pair@b": {"metrics": ["rougeL"]}}
     folder.write_task(result)
-    content = gather_pack(tmp_path, lambda _: False).pack.runs["a/run-1"].tasks["vicuna"].content
+    choice = {"rougeL": "whole", "lm_loss": "number"}
+    gathered = gather_pack(tmp_path, lambda task, name: choice[name])
+    content = gathered.pack.runs["a/run-1"].tasks["vicuna"].content
     assert [*content["curves"]] == ["rougeL"]
     assert [*content["judge"]] == ["pair@b"]
 
@@ -106,7 +128,7 @@ def test_a_folder_goes_before_a_packed_run_and_both_are_packed_again(tmp_path):
 
 def test_what_was_left_out_before_stays_named(tmp_path):
     put(tmp_path, "a")
-    packed(tmp_path, lambda _: False)
+    packed(tmp_path, main_alone)
     put_run(tmp_path, "b", {"vicuna": [7.0, 9.0]})
     packed(tmp_path)
     assert pack_in(tmp_path).left_out == ("lm_loss",)
@@ -115,7 +137,7 @@ def test_what_was_left_out_before_stays_named(tmp_path):
 def test_runs_that_are_not_complete_are_not_packed(tmp_path):
     put(tmp_path, "a")
     put(tmp_path, "b", status="running")
-    gathered = gather_pack(tmp_path, lambda _: True)
+    gathered = gather_pack(tmp_path, whole)
     assert [*gathered.pack.runs] == ["a/run-1"]
     assert gathered.unfinished == ("b/run-1",)
 
@@ -135,13 +157,17 @@ def test_writers_neither_see_packed_runs_nor_change_them(tmp_path):
         with pytest.raises(InputError, match="is packed, and packed runs do not change"):
             change()
     assert not path.exists()
+    with pytest.raises(InputError, match=r"run=.*: is packed, which keeps no samples"):
+        run_with_samples(path, "run")
+    put(tmp_path, "b")
+    assert run_with_samples(tmp_path / "b/run-1", "run").read_task("vicuna") is not None
 
 
 def test_a_result_that_cannot_be_read_is_not_packed(tmp_path):
     path = put(tmp_path, "a") / "vicuna.json"
     path.write_text(path.read_text().replace('"direction": "higher"', '"direction": 3'))
     with pytest.raises(InputError, match=r"vicuna\.json: not a result of kdbench"):
-        gather_pack(tmp_path, lambda _: True)
+        gather_pack(tmp_path, whole)
 
 
 def test_a_pack_is_read_again_when_it_is_replaced(tmp_path):

@@ -15,7 +15,7 @@ from kdbench.system.files import sha256_of_file
 @pytest.fixture
 def file(tmp_path):
     put_run(tmp_path, "a", {"vicuna": [1.0, 2.0]})
-    write_pack(tmp_path / PACK, gather_pack(tmp_path, lambda _: True).pack)
+    write_pack(tmp_path / PACK, gather_pack(tmp_path, lambda task, name: "whole").pack)
     return tmp_path / PACK
 
 
@@ -37,7 +37,7 @@ def test_damage_is_one_line(file, damage):
     with pytest.raises(InputError) as error:
         read_pack(file)
     assert str(error.value) == (
-        f"{file}: damaged or cut short; restore it, or write it again with kdbench pack"
+        f"{file}: damaged or cut short; restore it, or delete it and run kdbench pack"
     )
 
 
