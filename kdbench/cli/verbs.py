@@ -372,6 +372,22 @@ def _fill(arguments: list[str]) -> VerbAnswer:
     return _filled(fill(settings))
 
 
+@verb("pack", "kdbench.config.pack:PackSettings", "toy-all", group="Conclude")
+def _pack(arguments: list[str]) -> VerbAnswer:
+    """Pack a filled table's results into one small file.
+
+    TABLE is the value of table=. The file is for a repository, whose checkouts then have the table
+    without thousands of files. All verbs that read results read packed ones too. The folders of
+    the runs stay as they are.
+    """
+    from kdbench.cli.shown.packed import packed_answer
+    from kdbench.config import parse
+    from kdbench.config.pack import PackSettings
+    from kdbench.filling.packing import pack
+
+    return packed_answer(pack(parse(PackSettings, arguments)))
+
+
 @verb("mechanisms", "MechanismSettings", "toy-all results=results/toy-all", group="Conclude")
 def _mechanisms(arguments: list[str]) -> VerbAnswer:
     """Show whether methods moved what their ideas should move.

@@ -8,7 +8,8 @@ from kdbench.comparing.baseline import baseline_path, read_baseline
 from kdbench.comparing.recipes import recipe_run
 from kdbench.comparing.scores import ComparedRun, read_run
 from kdbench.errors import InputError, nearest_of
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import is_run
 from kdbench.store.recipes import prompts_of, recipe_of, runs_of_method
 from kdbench.store.runs import StoredRun, known_runs, run_folders, stored_run
 
@@ -33,7 +34,7 @@ def find_run(
         InputError: Nothing has this name, or several things have it.
     """
     path = Path(name)
-    if (path / "run.json").is_file():
+    if is_run(path):
         return read_run(path)
     if path.suffix == ".json" and path.is_file():
         return read_baseline(path)
@@ -72,7 +73,7 @@ def _several(name: str, key: str, folders: Sequence[Path]) -> InputError:
 
 def _has(folder: Path, tasks: Sequence[str]) -> bool:
     """Whether a run has results of all these tasks."""
-    return all((folder / f"{task}.json").is_file() for task in tasks)
+    return all(open_run(folder).has_task(task) for task in tasks)
 
 
 def _trainings(
@@ -90,7 +91,7 @@ def _trainings(
     Raises:
         InputError: The name fits several recipes, or its runs do not belong together.
     """
-    models = [stored_run(RunFolder(folder), results) for folder in folders]
+    models = [stored_run(open_run(folder), results) for folder in folders]
     recipes = {recipe_of(run) for run in models if run.method == name} - {None}
     if models and not recipes:
         return []

@@ -11,7 +11,7 @@ from kdbench.comparing.samples import LARGEST_SCORE, is_score, read_samples, sam
 from kdbench.comparing.texts import TextsOfTask
 from kdbench.errors import InputError
 from kdbench.store.column import NumberColumn
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.results import TaskResult
 
 _ROUNDING = 2e-6  # stored scores and their means have six decimals
@@ -162,7 +162,7 @@ def read_run(folder: Path) -> ComparedRun:
     Raises:
         InputError: The folder holds no run, or a malformed one.
     """
-    run = RunFolder(folder)
+    run = open_run(folder)
     record = run.read_whole_run()
     name, sha256 = record["model"]["name"], record["model"].get("sha256")
     return ComparedRun(

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from kdbench.errors import InputError, nearest_of
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import is_run
 from kdbench.store.runs import StoredRun, known_runs, run_folders
 
 
@@ -18,7 +20,7 @@ def one_run(name: str, results: Path) -> tuple[RunFolder, StoredRun]:
         InputError: Nothing has this name, several runs have it, or the run is not complete.
     """
     path = Path(name)
-    found = [path] if (path / "run.json").is_file() else run_folders(name, results)
+    found = [path] if is_run(path) else run_folders(name, results)
     if not found:
         raise InputError(
             f"run={name}: is not a run folder or a model in results={results}"
@@ -26,7 +28,7 @@ def one_run(name: str, results: Path) -> tuple[RunFolder, StoredRun]:
         )
     if len(found) > 1:
         raise InputError(f"run={name}: has several runs; give one: {', '.join(map(str, found))}")
-    folder = RunFolder(found[0])
+    folder = open_run(found[0])
     record = folder.read_whole_run()
     if record["status"] != "complete":
         raise InputError(f"run={name}: is not complete; run its command again to complete it")

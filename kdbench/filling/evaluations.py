@@ -12,10 +12,9 @@ from kdbench.filling.nodes import CheckpointNode, EvaluateNode, ModelNode, keys_
 from kdbench.generate import backends
 from kdbench.metrics import compares_with_teacher, make_metrics, make_teacher_metrics
 from kdbench.registry.plugins import stamp_of
+from kdbench.store.packs import MARKS
 from kdbench.system.files import sha256_of_file
 from kdbench.task import task_definition
-
-MARKS = "filled"  # folder of the evaluations' marks, below the results
 
 # These keys say how or where an evaluation runs, which does not affect its numbers.
 _NO_PART_OF_EVALUATION = {

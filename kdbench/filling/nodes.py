@@ -5,7 +5,7 @@ The node of a data set that is built has a file of its own, `build_node.py`.
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
@@ -15,6 +15,7 @@ from kdbench.distillation.card import CARD
 from kdbench.distillation.recipe import Recipe
 from kdbench.errors import InputError
 from kdbench.filling.amounts import responses, training_examples
+from kdbench.store.packs import packed_mark, result_hash
 from kdbench.store.schema import FieldError, Rule, check_fields
 from kdbench.system.files import SCHEMA, read_json, sha256_of_file, write_json
 from kdbench.system.names import is_file_name
@@ -165,17 +166,18 @@ class EvaluateNode(Node):
     settings: EvalSettings = field(repr=False)
 
     def is_done(self) -> bool:
-        """Whether the mark exists and the results are those that it names.
+        """Whether the mark exists and the results are those that it names, in files or packed.
 
         A run's files change when the run is compared with another teacher, hence the hashes.
         """
-        if not self.place.exists() or not is_published(self.place):
+        if self.place.exists():
+            if not is_published(self.place):
+                return False
+        elif packed_mark(self.place) is None:
             return False
         mark = self._mark()
         run = self.place.parent.parent / mark["run"]
-        return all(
-            _sha256(run / f"{task}.json") == sha256 for task, sha256 in mark["tasks"].items()
-        )
+        return all(result_hash(run, task) == sha256 for task, sha256 in mark["tasks"].items())
 
     def amount(self) -> int | None:
         """The responses to measure; None if a task's data set is not on this disk."""
@@ -199,13 +201,14 @@ class EvaluateNode(Node):
         """The folder of the finished run, relative to the results folder."""
         return str(self._mark()["run"])
 
-    def _mark(self) -> dict[str, Any]:
+    def _mark(self) -> Mapping[str, Any]:
         """The content of the mark.
 
         Raises:
             InputError: The mark is damaged.
         """
-        mark = read_json(self.place)
+        packed = None if self.place.exists() else packed_mark(self.place)
+        mark = read_json(self.place) if packed is None else packed
         try:
             check_fields(mark, {"run": _RUN, "tasks": _HASHES})
         except FieldError as error:

@@ -27,7 +27,8 @@ from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.measuring.identity import training_of
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import PACK, pack_in
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import read_json
 from kdbench.system.notebook import cell, text
@@ -151,7 +152,7 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     world = world_of(spec)
     if world is not None and world.missing():
         if plans:
-            return _planned_world(world, spec, rows)
+            return _planned_world(world, spec, rows, _results_of(settings, spec, file.stem))
         make_missing(world)
     execution = _execution(settings, spec)
     places = places_of(settings, spec, file.stem)
@@ -178,11 +179,18 @@ def _fetch(places: Places) -> None:
     fetch(places.models, lambda path: path == times or path.startswith("logs/"))
 
 
-def _planned_world(world: TableWorld, spec: TableSpec, rows: Sequence[SpecRow]) -> Filled:
+def _planned_world(
+    world: TableWorld, spec: TableSpec, rows: Sequence[SpecRow], results: Path
+) -> Filled:
     """The lines of a dry run before the world exists, whose content decides what is done."""
     labels = ", ".join(labels_of(rows))
     sets = [f"then the data sets {', '.join(spec.data_sets)}"] if spec.data_sets else []
     lines = [*world_lines(world), *sets, f"then a training and an evaluation of each row: {labels}"]
+    if (packed := pack_in(results)) is not None:
+        lines.append(
+            f"packed in {results / PACK}: {len(packed.marks)} evaluations, which count as done if "
+            f"the world is as it was for them; kdbench table results={results} shows them"
+        )
     return Filled("".join(f"{line}\n" for line in lines), {})
 
 
@@ -240,7 +248,7 @@ def places_of(settings: FillSettings, spec: TableSpec, name: str) -> Places:
     if data is not None and not data.is_dir():
         raise InputError(f"data={data}: no such folder{nearest_path(data)}")
     models = settings.models or spec.models or Path("runs") / name
-    results = settings.results or spec.results or Path("results") / name
+    results = _results_of(settings, spec, name)
     options, work = settings.storage_options, settings.work
     models = mirrored("models", models, options, work)
     results = mirrored("results", results, options, work)
@@ -248,6 +256,10 @@ def places_of(settings: FillSettings, spec: TableSpec, name: str) -> Places:
         if folder.exists() and not folder.is_dir():
             raise InputError(f"{key}={folder}: is a file, not a folder")
     return Places(models, results, data)
+
+
+def _results_of(settings: FillSettings, spec: TableSpec, name: str) -> Path:
+    return settings.results or spec.results or Path("results") / name
 
 
 def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
@@ -325,7 +337,7 @@ def _record_seed(folder: Path, model: ModelNode) -> None:
         fetch_checkpoint(model.place, CARD)
         return {**record, "training": training_of(read_json(model.place / CARD))}
 
-    RunFolder(folder).update_run(change)
+    open_run(folder).update_run(change)
 
 
 def _failure_lines(graph: Graph, state: State) -> str:

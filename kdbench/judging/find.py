@@ -14,6 +14,8 @@ from kdbench.judging.local import LocalJudge
 from kdbench.judging.server import OPENAI_URL, ServerJudge
 from kdbench.judging.settings import JudgeSettings
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import is_run
 from kdbench.store.runs import known_runs, run_folders
 from kdbench.system.http import Address
 
@@ -77,12 +79,12 @@ def find_run(name: str, key: str, results: Path, like: Mapping[str, Any] | None 
     Raises:
         InputError: There is no such run, or several.
     """
-    if (Path(name) / "run.json").is_file():
+    if is_run(Path(name)):
         return Path(name)
     folders = run_folders(name, results)
     if folders == [results / name]:  # named whole, so that it counts even if it is auxiliary
         return folders[0]
-    records = {folder: RunFolder(folder).read_whole_run() for folder in folders}
+    records = {folder: open_run(folder).read_whole_run() for folder in folders}
     shown = [folder for folder in folders if not records[folder].get("auxiliary")]
     if like is not None and len(shown) > 1:
         shown = [folder for folder in shown if _is_like(records[folder], like)] or shown

@@ -15,6 +15,7 @@ from kdbench.judging.question import AnswersOfRun, Question, questions_about
 from kdbench.measuring.scoring import answers_of, check_complete
 from kdbench.metrics import Answer
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import run_with_samples
 from kdbench.store.results import TaskResult
 from kdbench.store.samples import Samples, read_samples
 from kdbench.system.files import LinesFile
@@ -117,7 +118,7 @@ def load_subject(
     if compares and opponent is None:
         against, others = {"name": REFERENCE}, _references(task, answers)
     elif opponent is not None:
-        other = RunFolder(opponent)
+        other = run_with_samples(opponent, "judge_against")
         against = {"name": other.read_whole_run()["model"]["name"], "run": opponent.resolve().name}
         others = _texts(other, task, result, seeds, len(documents))
     if against is not None:

@@ -23,7 +23,7 @@ from kdbench.judging.summary import add_numbers, without_score
 from kdbench.measuring.judged import without_group
 from kdbench.measuring.scoring import origin
 from kdbench.measuring.stored_protocol import ExternalProtocol
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import run_with_samples
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.shown import ShownRun
@@ -112,7 +112,7 @@ class JudgeWork:
     """
 
     def __init__(self, settings: JudgeSettings, path: Path):
-        self._settings, self.run = settings, RunFolder(path)
+        self._settings, self.run = settings, run_with_samples(path, "run")
         self._compares = settings.judge_against is not None
         self._given_prompt = (
             read_prompt(settings.judge_prompt, self._compares) if settings.judge_prompt else None

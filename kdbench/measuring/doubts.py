@@ -10,7 +10,7 @@ from kdbench.errors import InputError
 from kdbench.generate import Sample
 from kdbench.measuring.measurement import Evaluation
 from kdbench.metrics.rouge import rouge_words
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.samples import read_sample
@@ -147,7 +147,7 @@ def _shares(
 
 def _samples(run: Path, task: str) -> list[Sample]:
     """The first samples of a task; none if they are not stored, or the file is damaged."""
-    folder = RunFolder(run)
+    folder = open_run(run)
     samples: list[Sample] = []
     for file in [folder.lines(task), *folder.shard_files(task)]:
         with suppress(OSError, ValueError, InputError), file.path.open("rb") as stream:
@@ -174,7 +174,7 @@ def _teacher(run: Path, task: str, result: TaskResult) -> MetricResult | None:
     if sha256 is None:
         return None
     for path in run_folders_in(run.parent.parent):
-        folder = RunFolder(path)
+        folder = open_run(path)
         with suppress(OSError, InputError):
             if folder.read_whole_run()["model"].get("sha256") != sha256:
                 continue

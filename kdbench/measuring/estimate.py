@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdbench.errors import InputError
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.places import run_folders_in
 from kdbench.system.environment import environment
 from kdbench.text import duration
@@ -78,7 +78,7 @@ def _timed(load: Load, results: Path) -> Iterator[_Timed]:
     machine = environment()
     for folder in run_folders_in(results):
         try:
-            run = RunFolder(folder).read_whole_run()
+            run = open_run(folder).read_whole_run()
         except (InputError, OSError):  # it only serves an estimate
             continue
         if _is_like(run, load, machine):

@@ -23,6 +23,7 @@ from kdbench.metrics import ModelMetric, make_metrics, with_stored
 from kdbench.protocol import Protocol, get_protocol
 from kdbench.registry.plugins import recorded
 from kdbench.store.folder import RunFolder, run_id
+from kdbench.store.packed_folder import run_with_samples
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import one_run
@@ -62,7 +63,7 @@ def plan_scoring(settings: ScoreSettings) -> list[Section]:
         texts = _read_file(settings, *_file_and_task(settings))
         make_metrics(settings.metric_names(), len(texts.protocol.seeds))
         return [*sections, _outline(texts.run, texts.task, texts.protocol, texts.samples)]
-    run = RunFolder(one_run(settings.run, "run", settings.results))
+    run = run_with_samples(one_run(settings.run, "run", settings.results), "run")
     tasks, protocol = _stored_tasks(settings, run)
     make_metrics(settings.metric_names(), len(protocol.seeds))
     return [
@@ -211,7 +212,7 @@ def _check_same_texts(run: RunFolder, task: str, samples: Samples) -> None:
 
 
 def _score_run(settings: ScoreSettings, path: Path) -> Evaluation:
-    run = RunFolder(path)
+    run = run_with_samples(path, "run")
     tasks, protocol = _stored_tasks(settings, run)
     before = {task.name: run.read_task(task.name) for task in tasks}
     changed = changed_protocol(protocol, settings.thinking, settings.thinking_marks)

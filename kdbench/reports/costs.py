@@ -12,7 +12,7 @@ from kdbench.reports.model import Findings, Number, StudentRow
 from kdbench.reports.rows import ReportRow, interval_cells, student_cells
 from kdbench.reports.select import Selection
 from kdbench.stats.estimates import average
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.speeds import ModelKey, SpeedRecord, Speeds, stored_speeds
 from kdbench.text import AVERAGE
@@ -166,7 +166,7 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
         for result in by_task.values()
     } - {None}
     for path in run_folders_in(results):
-        run = RunFolder(path)
+        run = open_run(path)
         record = run.read_run()
         if record.get("auxiliary") or record.get("model", {}).get("sha256") not in teachers:
             continue
@@ -189,7 +189,7 @@ def _teacher(results: Path, findings: Findings, selection: Selection) -> Iterato
 
 
 def _key(results: Path, student: StudentRow) -> ModelKey:
-    model = RunFolder(results / student.run).read_run()["model"]
+    model = open_run(results / student.run).read_run()["model"]
     return student.model, model.get("sha256")
 
 

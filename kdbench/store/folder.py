@@ -129,6 +129,10 @@ class RunFolder:
         path = self.path / f"{task}.json"
         return read_task(path) if path.exists() else None
 
+    def has_task(self, task: str) -> bool:
+        """Whether there is a result of a task."""
+        return (self.path / f"{task}.json").is_file()
+
     def write_task(self, result: TaskResult) -> TaskResult:
         """Replace `<task>.json`, and return the result as stored there, rounded."""
         return self._write(self.path / f"{result.task}.json", result)

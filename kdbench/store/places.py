@@ -2,6 +2,7 @@
 
     results/<model>/<run>/run.json
     results/<anything>/<model>/<run>/run.json
+    results/<anything>/packed.jsonl.xz
 
 A run's own folders, a teacher's cache, the runs of a frontier and hidden folders are not searched.
 """
@@ -10,18 +11,28 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from kdbench.store.packs import PACK, pack_in
+
 _RUN, _TEACHER_CACHE = "run.json", "teacher.json"
 FRONTIER = "frontier.json"
 """File in the folder of the runs that `kdbench frontier` makes: one model at many temperatures."""
 
 
 def run_folders_in(results: Path) -> list[Path]:
-    """The folders that hold a run, by path; none if the folder does not exist.
+    """The folders that hold a run, or would if it were not packed, by path.
+
+    There are none if the folder does not exist.
 
     Args:
         results: Folder of the results, or of one run.
     """
-    return sorted(path for path, names in _searched(results) if _RUN in names)
+    found = set[Path]()
+    for path, names in _searched(results):
+        if _RUN in names:
+            found.add(path)
+        elif PACK in names and (pack := pack_in(path)) is not None:
+            found |= {path / run for run in pack.runs}
+    return sorted(found)
 
 
 def speed_files_in(results: Path) -> list[Path]:

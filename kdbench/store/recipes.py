@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.runs import StoredRun, stored_run
 
@@ -93,7 +93,7 @@ def runs_of_method(label: str, results: Path) -> list[StoredRun]:
     Raises:
         InputError: A file is not the record of a run, or not a result.
     """
-    folders = map(RunFolder, run_folders_in(results))
+    folders = map(open_run, run_folders_in(results))
     runs = (
         stored_run(folder, results)
         for folder in folders

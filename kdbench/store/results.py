@@ -21,7 +21,15 @@ from kdbench.store.task_file import LARGE, ChangedError, Skimmed, skim
 from kdbench.store.task_result import MetricResult, TaskResult, with_error
 from kdbench.system.files import check_schema, read_json
 
-__all__ = ["CATEGORY", "MetricResult", "TaskResult", "open_task", "read_task", "with_error"]
+__all__ = [
+    "CATEGORY",
+    "MetricResult",
+    "TaskResult",
+    "open_task",
+    "read_task",
+    "task_from",
+    "with_error",
+]
 
 _T = TypeVar("_T")
 _LONG = 256  # documents
@@ -113,7 +121,20 @@ def _remember(*parts: object) -> None:
 
 
 def _read_whole(path: Path) -> TaskResult:
-    content = read_json(path)
+    return task_from(read_json(path), path)
+
+
+def task_from(found: Mapping[str, Any], path: Path) -> TaskResult:
+    """A task's result from what its file holds, all of it checked.
+
+    Args:
+        found: Content of the file.
+        path: The file, for messages and the task's name.
+
+    Raises:
+        InputError: It is not a result.
+    """
+    content = dict(found)
     try:
         check_task(content, path.stem)
         columns, metrics = content.pop("documents"), content.pop("metrics")

@@ -7,6 +7,8 @@ from typing import Any
 
 from kdbench.errors import InputError, nearest_of, nearest_path
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import is_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.results import TaskResult
 
@@ -101,7 +103,7 @@ def stored_runs(results: Path, in_parts: bool = False) -> Iterator[StoredRun]:
         InputError: A file is not the record of a run, or not a result.
     """
     for path in run_folders_in(results):
-        folder = RunFolder(path)
+        folder = open_run(path)
         if folder.read_whole_run().get("auxiliary"):  # an extra seed of a teacher
             continue
         yield stored_run(folder, results, in_parts)
@@ -136,12 +138,14 @@ def run_folders(name: str, results: Path) -> list[Path]:
             at the end of a run's name, or the label of a method.
         results: Folder of the results.
     """
-    if (results / name / "run.json").is_file():
+    if is_run(results / name):
         return [results / name]
     for folder in (results / name, Path(name)):
         if below := sorted(file.parent for file in folder.glob("*/run.json")):
             return _shown(below)
     known = run_folders_in(results)
+    if below := [path for path in known if path.parent == results / name]:  # of a packed model
+        return _shown(below)
     ending = [path for path in known if names_folder(name, path.relative_to(results).as_posix())]
     return _shown(ending or [path for path in known if name in _labels(path)])
 
@@ -157,7 +161,7 @@ def one_run(name: Path, key: str, results: Path) -> Path:
     Raises:
         InputError: There is no such run, or several.
     """
-    if (name / "run.json").is_file():
+    if is_run(name):
         return name
     if name.is_file():
         texts = "; samples= takes a file of samples" if ".json" in name.suffix else ""
@@ -208,7 +212,7 @@ def _labels(folder: Path) -> set[str]:
 
 def _record(folder: Path) -> dict[str, Any]:
     try:
-        record = RunFolder(folder).read_run()
+        record = open_run(folder).read_run()
     except InputError:  # reported where the run is read
         return {}
     return record if isinstance(record, dict) else {}

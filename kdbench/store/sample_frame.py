@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from kdbench.errors import InputError, nearest
 from kdbench.store.folder import RunFolder
 from kdbench.store.frames import RUN_COLUMNS, run_fields
+from kdbench.store.packed_folder import open_run
 from kdbench.store.results import read_task
 from kdbench.store.runs import StoredRun, run_folders, stored_runs
 from kdbench.store.samples import read_sample
@@ -48,7 +49,7 @@ def samples_frame(runs: Mapping[Path, Sequence[str]]) -> "pd.DataFrame":
     metrics: dict[str, str] = {}
     if not runs:
         raise InputError("run=: names no run")
-    rows = [row for run, tasks in runs.items() for row in _rows(RunFolder(run), tasks, metrics)]
+    rows = [row for run, tasks in runs.items() for row in _rows(open_run(run), tasks, metrics)]
     tasks = dict.fromkeys(task for named in runs.values() for task in named)
     _check_found(list(runs), list(tasks), {row["task"] for row in rows})
     return frame(rows, {**_COLUMNS, **dict.fromkeys(metrics.values(), NUMBER)})
@@ -58,11 +59,11 @@ def _check_found(runs: Sequence[Path], tasks: Sequence[str], found: set[str]) ->
     missing = [task for task in tasks if task not in found]
     if found and not missing:
         return
-    known = {task for run in runs for task in RunFolder(run).read_whole_run()["tasks"]}
+    known = {task for run in runs for task in open_run(run).read_whole_run()["tasks"]}
     for task in missing:
         if task not in known:
             raise InputError(f"task={task}: these runs have no such task: {nearest(task, known)}")
-        if any(RunFolder(run).lines(f"{task}.options").path.exists() for run in runs):
+        if any(open_run(run).lines(f"{task}.options").path.exists() for run in runs):
             raise InputError(f"task={task}: is scored by likelihood, so it has no responses")
     what = f"task={missing[0]}: " if missing else ""
     raise InputError(
@@ -138,7 +139,7 @@ def find_runs(name: str, results: Path) -> list[Path]:
     if (Path(name) / "run.json").is_file():
         return [Path(name)]
     if folders := run_folders(name, results):
-        shown = [run for run in folders if not RunFolder(run).read_whole_run().get("auxiliary")]
+        shown = [run for run in folders if not open_run(run).read_whole_run().get("auxiliary")]
         return shown or folders  # an extra run of a teacher counts only if it is named itself
     if found := [Path(name) / run.folder for run in stored_runs(Path(name))]:
         return found

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from kdbench.store.folder import RunFolder
 from kdbench.store.frames import results_frame
+from kdbench.store.packed_folder import open_run
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.notebook import html_table
@@ -44,7 +44,7 @@ class ShownRun:
                 (`run`), or its mean for one `document`.
         """
         folder = f"{self.run.parent.name}/{self.run.name}"
-        record = RunFolder(self.run).read_whole_run()
+        record = open_run(self.run).read_whole_run()
         return results_frame([StoredRun(folder, record, self.results, self.groups)], per)
 
     def _repr_html_(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.errors import InputError
+from kdbench.store.packs import PackedRun, packed_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.run_schema import check_run
 from kdbench.store.schema import FieldError
@@ -67,15 +68,12 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
     """
     run = folder.relative_to(results).as_posix() if folder.is_relative_to(results) else str(folder)
     try:
-        record = read_json(folder / "run.json")
+        packed = packed_run(folder)
+        record = read_json(folder / "run.json") if packed is None else dict(packed.record)
         check_run(record)
         if record.get("auxiliary"):
             return None
-        done = {
-            file.stem: _main_part(file)
-            for file in sorted(folder.glob("*.json"))
-            if file.name != "run.json"
-        }
+        done = _done(folder) if packed is None else _packed(packed)
     except FieldError as fault:
         return RunSummary(run, state=f"broken: not the record of a run: {fault}")
     except (InputError, OSError) as error:
@@ -95,6 +93,19 @@ def summary(folder: Path, results: Path) -> RunSummary | None:
         score,
         _state(folder, str(record["status"]), complete),
     )
+
+
+def _done(folder: Path) -> dict[str, Mapping[str, Any]]:
+    """What the results of a folder's tasks hold, their main metric at least."""
+    return {
+        file.stem: _main_part(file)
+        for file in sorted(folder.glob("*.json"))
+        if file.name != "run.json"
+    }
+
+
+def _packed(run: PackedRun) -> dict[str, Mapping[str, Any]]:
+    return {task: run.tasks[task].content for task in sorted(run.tasks)}
 
 
 def _main_part(file: Path) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from kdbench.config import TableSettings
 from kdbench.errors import InputError, nearest, nearest_path
+from kdbench.store.packs import PACK, pack_in
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.categories import categories_of, only_category
 from kdbench.tables.column import Column, column_notes
@@ -61,10 +62,21 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         columns=tuple(column.title for column in columns),
         groups=tuple(groups),
         error=settings.error,
-        meanings=(*column_notes(columns), *load_notes(columns)) if chosen else (),
+        meanings=(*column_notes(columns), *load_notes(columns), *_packed_notes(settings, columns))
+        if chosen
+        else (),
         heads=tuple(ColumnHead(c.name, c.metric, c.tasks, c.unit, c.direction) for c in columns),
         keeps_errors="error" in settings.model_fields_set,
     )
+
+
+def _packed_notes(settings: TableSettings, columns: Sequence[Column]) -> Iterator[str]:
+    """Which columns packed runs lack, since a pack keeps the metrics of its own table."""
+    pack = pack_in(settings.results)
+    shown = dict.fromkeys(column.metric for column in columns)
+    gone = [metric for metric in shown if pack is not None and metric in pack.left_out]
+    if gone:
+        yield f"{PACK} was made without {', '.join(gone)}, which packed rows therefore lack."
 
 
 def unshown_tasks(settings: TableSettings, runs: Sequence[StoredRun]) -> list[str]:

@@ -13,6 +13,7 @@ from typing import Any
 
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
 from kdbench.store.record import RunRecord
 from kdbench.store.results import TaskResult
 from kdbench.system.console import report_progress
@@ -51,7 +52,7 @@ def track_run(path: Path, names: Sequence[str], group: str | None = None) -> Non
     Raises:
         InputError: A file of the run is damaged.
     """
-    folder = RunFolder(path)
+    folder = open_run(path)
     record = folder.read_whole_run()
     if not names or record["status"] != "complete":
         return

@@ -30,6 +30,7 @@ from kdbench.config import (
 )
 from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
+from kdbench.config.pack import PackSettings
 from kdbench.doctor.settings import DoctorSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
@@ -47,6 +48,7 @@ SETTINGS = {
     "report": ReportSettings,
     "view": ViewSettings,
     "fill": FillSettings,
+    "pack": PackSettings,
     "mechanisms": MechanismSettings,
     "frontier": FrontierSettings,
     "demo": DemoSettings,

@@ -40,6 +40,7 @@ from kdbench.config.analysing import AnalysisKeys
 from kdbench.config.fill import parse_fill, parse_with_changes
 from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
+from kdbench.config.pack import PackSettings
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.exchange.settings import (
@@ -79,6 +80,7 @@ SETTINGS = {
     "regress": RegressSettings,
     "plan": PlanSettings,
     "fill": config.FillSettings,
+    "pack": PackSettings,
     "mechanisms": config.MechanismSettings,
     "frontier": config.FrontierSettings,
     "demo": config.DemoSettings,

@@ -30,6 +30,7 @@ class RankedScores:
             none.
         left_out: Recipes that lack a seed that others have.
         lower: Whether lower scores are better.
+        names: The tasks.
     """
 
     labels: tuple[str, ...]
@@ -38,6 +39,7 @@ class RankedScores:
     tasks: "tuple[np.ndarray, ...]"
     left_out: tuple[str, ...] = ()
     lower: bool = False
+    names: tuple[str, ...] = ()
 
 
 def runs_of_table(filled: FilledRows) -> RunsBySeed:
@@ -47,14 +49,18 @@ def runs_of_table(filled: FilledRows) -> RunsBySeed:
     }
 
 
-def runs_in(folder: Path) -> RunsBySeed:
+def runs_in(folder: Path, key: str = "stored") -> RunsBySeed:
     """The runs of a folder of results whose recipes have two training seeds or more.
+
+    Args:
+        folder: Folder of the results.
+        key: Setting that gave it, for messages.
 
     Raises:
         InputError: There is no such folder, or no such recipe.
     """
     if not folder.is_dir():
-        raise InputError(f"stored={folder}: no such folder{nearest_path(folder)}")
+        raise InputError(f"{key}={folder}: no such folder{nearest_path(folder)}")
     found: dict[str, dict[int, StoredRun]] = {}
     for run in merged_seeds(list(stored_runs(folder))):
         by_seed = {one.training_seed: one for one in run.trainings}
@@ -62,7 +68,7 @@ def runs_in(folder: Path) -> RunsBySeed:
             found[run.label] = {seed: one for seed, one in by_seed.items() if seed is not None}
     if len(found) < 2:
         raise InputError(
-            f"stored={folder}: has {len(found)} recipes with several training seeds, and two are "
+            f"{key}={folder}: has {len(found)} recipes with several training seeds, and two are "
             "needed: fill the table with train_seeds: 5"
         )
     return found
@@ -111,6 +117,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         known if len(known) == len(tasks) else (),
         tuple(label for label in runs if label not in kept),
         every[0].results[tasks[0]].metrics[metric].direction == "lower",
+        tuple(tasks),
     )
 
 

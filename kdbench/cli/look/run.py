@@ -8,7 +8,8 @@ from kdbench.cli.outline import outline_lines
 from kdbench.config.look import ShowSettings
 from kdbench.errors import InputError, nearest
 from kdbench.store.command import command_of
-from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import open_run
+from kdbench.store.packs import packed_run
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 from kdbench.system.outline import Fact, Section, plain_fields
@@ -28,7 +29,7 @@ def run_lines(folder: Path, settings: ShowSettings) -> Iterator[str]:
     Raises:
         InputError: A file is damaged, or the run has no metric of a name.
     """
-    run = RunFolder(folder)
+    run = open_run(folder)
     record = run.read_whole_run()
     results = {
         result.task: result for result in [*run.tasks(in_parts=True), *run.groups(in_parts=True)]
@@ -148,6 +149,8 @@ def _machine(environment: Mapping[str, Any]) -> str:
 
 
 def _files(folder: Path) -> str:
+    if (packed := packed_run(folder)) is not None:
+        return f"packed, {counted(len(packed.tasks), 'result')}, no samples/"
     fetch_samples(folder)
     samples = [file for file in (folder / "samples").glob("*.jsonl") if file.is_file()]
     size = sum(file.stat().st_size for file in samples)

@@ -9,6 +9,7 @@ from kdbench.cli.look.run import run_lines
 from kdbench.cli.outline import outline_lines
 from kdbench.config.look import ShowSettings
 from kdbench.errors import InputError, nearest_of
+from kdbench.store.packs import is_run
 from kdbench.store.runs import known_runs, run_folders
 from kdbench.system.outline import Fact, Section
 from kdbench.text import aligned, printable
@@ -27,7 +28,7 @@ def show_lines(settings: ShowSettings) -> Iterator[str]:
     from kdbench.filling.spec import tables
 
     name, path = settings.run, Path(settings.run)
-    folders = [path] if (path / "run.json").is_file() else run_folders(name, settings.results)
+    folders = [path] if is_run(path) else run_folders(name, settings.results)
     gate = path if path.suffix == ".json" else settings.gates / f"{name}.json"
     if len(folders) > 1:
         raise InputError(f"'{name}' has several runs; give one: {', '.join(map(str, folders))}")

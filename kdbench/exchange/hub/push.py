@@ -15,6 +15,7 @@ from kdbench.exchange.hub.card import card_text, read_text, run_card
 from kdbench.exchange.hub.results import eval_result_files
 from kdbench.exchange.settings import PushSettings
 from kdbench.store.folder import RunFolder
+from kdbench.store.packed_folder import run_with_samples
 from kdbench.store.runs import StoredRun
 from kdbench.system.console import report_progress
 from kdbench.system.outline import Fact, Section
@@ -58,6 +59,7 @@ def plan_push(settings: PushSettings) -> PushPlan:
         InputError: The run or the checkpoint has a fault.
     """
     folder, run = one_run(settings.run, settings.results)
+    run_with_samples(folder.path, "run")  # the files of the run are what is pushed
     run_card(run, settings.checkpoint)
     place = f"kdbench/{folder.path.resolve().parent.name}/{folder.path.resolve().name}"
     files: dict[str, str | Path] = {}
