@@ -36,12 +36,12 @@ class ClockedPhases(Phases):
             spent = time.process_time() - start
             self.processor[name] = self.processor.get(name, 0.0) + spent
 
-    def cost(self, name: str) -> Cost:
-        """What a phase has taken by now."""
+    def cost(self, *names: str) -> Cost:
+        """What phases have taken by now."""
         return Cost(
-            seconds=self.seconds.get(name, 0.0),
-            processor_seconds=self.processor.get(name, 0.0),
-            tokens=self.tokens.get(name, 0),
+            seconds=sum(self.seconds.get(name, 0.0) for name in names),
+            processor_seconds=sum(self.processor.get(name, 0.0) for name in names),
+            tokens=sum(self.tokens.get(name, 0) for name in names),
         )
 
 
@@ -63,7 +63,7 @@ class StepClock(TrainerCallback):
         wanted: Steps to time.
 
     Attributes:
-        steps: The timed steps.
+        steps: The warm-up step and the timed ones.
         began: When the first step began, on the clock of `time.perf_counter`.
         others: Share of the machine's processor time that others took in the timed steps.
     """
@@ -81,15 +81,14 @@ class StepClock(TrainerCallback):
         self._last = self._read()
         self.began = self._last.seconds
 
-    def on_step_end(self, _: Any, state: Any, control: Any, **__: Any) -> Any:
+    def on_step_end(self, _: Any, __: Any, control: Any, **___: Any) -> Any:
         """Time the step; neither validate nor save after it."""
         now = self._read()
-        if state.global_step > WARM_UP:
-            self.steps.append(self._step(self._last, now))
-        else:
+        self.steps.append(self._step(self._last, now))
+        if len(self.steps) == WARM_UP:
             self._company = Company()
         control.should_evaluate = control.should_save = False
-        if len(self.steps) >= self._wanted:
+        if len(self.steps) >= WARM_UP + self._wanted:
             self.others = self._company.share()
             control.should_training_stop = True
         self._last = self._read()
@@ -104,7 +103,7 @@ class StepClock(TrainerCallback):
         wait_for_device()
         phases: Any = self._trainer.phases
         tokens = {} if self._counter is None else dict(self._counter.tokens)
-        generating = phases.cost("generate")
+        generating = phases.cost("generate", "record")
         trained = phases.tokens.get("train", 0)
         return _Reading(time.perf_counter(), time.process_time(), trained, generating, tokens)
 

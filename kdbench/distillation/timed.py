@@ -70,12 +70,17 @@ def time_training(recipe: Recipe, scratch: Path, timed: int) -> TrainingTiming:
     ready = sum(one.ready for one in found) - sum(cost.seconds for cost in once.values())
     return TrainingTiming(
         stages=tuple(
-            StageTiming(share=run.steps / total if total else 1.0, steps=tuple(one.steps))
+            StageTiming(
+                share=run.steps / total if total else 1.0,
+                warm_up=one.steps[0],
+                steps=tuple(one.steps[WARM_UP:]),
+            )
             for run, one in zip(stages, found, strict=True)
         ),
         once=once,
         start_up_seconds=max(0.0, ready),
         batch_size=recipe.settings.batch_size,
+        device=ingredients.device.partition(":")[0],
         machine=device_name(ingredients.device),
         precision=ingredients.precision,
         student_parameters=_parameters(found[0].trainer.model) or 1,
@@ -118,7 +123,7 @@ class _TimedStage:
 
     Attributes:
         trainer: The trainer after them.
-        steps: The timed steps.
+        steps: The warm-up step and the timed ones.
         ready: Seconds until its first step.
         others: Share of the machine's processor time that others took.
     """

@@ -42,7 +42,8 @@ class StepTiming(TimingPart):
 
     Attributes:
         whole: The step, with the response tokens that it learned from.
-        generating: The part of it in which responses were generated, with their tokens.
+        generating: The part of it in which responses were generated, and scored for the record that
+            some methods keep, with their tokens.
         student_tokens: Tokens that went through the student, prompts and padding among them; None
             where that is not known.
         teacher_tokens: The same of the teacher.
@@ -61,10 +62,13 @@ class StageTiming(TimingPart):
 
     Attributes:
         share: The stage's share of the steps of the whole training.
+        warm_up: The step before the timed ones, which is longer; where only it generated, the pace
+            of generation is taken from it.
         steps: The timed steps.
     """
 
     share: float = Field(gt=0, le=1)
+    warm_up: StepTiming
     steps: tuple[StepTiming, ...] = Field(min_length=1)
 
 
@@ -78,7 +82,8 @@ class TrainingTiming(TimingPart):
         start_up_seconds: Seconds until the first step, without `once`: loading, and the validation
             of the untrained student.
         batch_size: Examples in a step.
-        machine: The device, with its threads.
+        device: Kind of the device, such as `cpu`.
+        machine: Its name, with its threads.
         precision: Number format of the training.
         student_parameters: Parameters of the student.
         teacher_parameters: Parameters of the teacher; None if none is in memory.
@@ -91,6 +96,7 @@ class TrainingTiming(TimingPart):
     once: dict[str, Cost] = {}
     start_up_seconds: float = Field(ge=0)
     batch_size: int = Field(ge=1)
+    device: str
     machine: str
     precision: str
     student_parameters: int = Field(ge=1)
@@ -111,10 +117,12 @@ class RowTiming(TimingPart):
         keys: Hash of the keys that decide what the training does.
         date: Day on which it was timed.
         kdbench_version: Version that timed it.
+        asked: Steps that were to be timed in each stage, of which a short training has fewer.
         training: The timing.
     """
 
     keys: str
+    asked: int = Field(ge=1)
     date: str
     kdbench_version: str
     training: TrainingTiming
