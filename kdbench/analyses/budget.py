@@ -12,6 +12,7 @@ Ours: trainings are timed alone, a few steps each, as those that filled a table 
     side; and under a budget the pick is the cheapest method that is not told apart from the best.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -19,6 +20,7 @@ from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.budgeted.joined import join
+from kdbench.analyses.budgeted.shown import budget_tables, panels
 from kdbench.analyses.budgeted.table import BudgetTable, WantedRows, budget_table
 from kdbench.analyses.budgeted.timing import (
     Needed,
@@ -27,7 +29,7 @@ from kdbench.analyses.budgeted.timing import (
     needed_timings,
     time_rows,
 )
-from kdbench.analyses.budgeted.words import budget_tables, notes, panels, sentences
+from kdbench.analyses.budgeted.words import notes, sentences
 from kdbench.analyses.core.bench import AnalysisBench, StoppedAnalysis
 from kdbench.config import FillSettings, Names
 from kdbench.config.kinds import AtLeastOne, given_keys
@@ -151,7 +153,7 @@ class Budget(Analysis, group="Budget"):
         return usable, failed
 
 
-def _dry_run_lines(table: BudgetTable, needed: list[Needed], missing: dict[str, str]) -> str:
+def _dry_run_lines(table: BudgetTable, needed: list[Needed], missing: Mapping[str, str]) -> str:
     reasons = {one.row.label: one.reason for one in needed}
     lines = []
     for row in table.rows:

@@ -50,7 +50,7 @@ def place_names(
         return
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    renderer = FigureCanvasAgg(figure).get_renderer()
+    renderer = FigureCanvasAgg(figure).get_renderer()  # type: ignore[no-untyped-call]
     figure.draw_without_rendering()  # now the axes are where they will be
     for axes, of_panel in zip(all_axes, points, strict=True):
         axes.autoscale(enable=False)  # a name must not move what it names
@@ -68,7 +68,7 @@ def _place(
     def covered(name: "Annotation") -> float:
         box = name.get_window_extent(renderer)
         outside = box.x0 < inside.x0 or box.x1 > inside.x1 or box.y1 > inside.y1
-        return sum(_common(box, other) for other in taken) + _NEVER * outside
+        return sum((_common(box, other) for other in taken), _NEVER * bool(outside))
 
     best, least = None, float("inf")
     for ring, (x, y) in product(range(1, _RINGS + 1), _DIRECTIONS):
@@ -107,4 +107,4 @@ def _common(one: "Bbox", other: "Bbox") -> float:
     """The area that two boxes share."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
-    return max(0.0, width) * max(0.0, height)
+    return float(max(0.0, width) * max(0.0, height))

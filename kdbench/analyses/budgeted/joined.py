@@ -6,7 +6,7 @@ from functools import cached_property
 from statistics import fmean
 
 from kdbench.analyses.budgeted.costs import Clock, RowCost, TrainedAmounts, amounts_of, row_costs
-from kdbench.analyses.budgeted.picks import Pick, budgets, pick_under
+from kdbench.analyses.budgeted.picks import Pick, picks
 from kdbench.analyses.budgeted.table import BudgetRow, BudgetTable
 from kdbench.analyses.core.against import Difference, differences_from
 from kdbench.errors import InputError
@@ -117,11 +117,7 @@ class Joined:
     @cached_property
     def picks(self) -> list[Pick]:
         """The methods under each budget that matters."""
-        signed = self._signed
-        return [
-            pick_under(budget, self.relative, signed)
-            for budget in budgets([*self.relative.values()])
-        ]
+        return picks(self.relative, self._signed)
 
     @property
     def busy(self) -> list[str]:
