@@ -21,7 +21,9 @@ class Pick:
         affordable: The methods within it, the cheapest first.
         best: The one with the best mean.
         ties: Those that are not told apart from it, the cheapest first.
-        pick: The cheapest one on the Pareto front that none within the budget is shown to beat.
+        pick: The cheapest method, unless one within the budget is shown to be better than it. Then
+            the cheapest on the Pareto front that is shown to be, or that costs no more than one
+            that is and has no worse mean; but none that the best is shown to beat.
     """
 
     budget: float
@@ -53,7 +55,8 @@ def picks(costs: Mapping[str, float], qualities: Mapping[str, Mapping[int, float
 
     Two families of paired tests are made, each with Holm's correction over the *whole* table, so
     that a larger budget does not weaken a test: all methods against the cheapest, and all against
-    the best within the budget.
+    the best within the budget. It is not enough for a pick to be not told apart from the best: a
+    method whose training seeds differ much is told apart from nothing.
 
     Args:
         costs: Costs by method, in costs of the baseline.
@@ -76,12 +79,16 @@ def _pick(
     best = max(affordable, key=lambda label: means[label])  # of equal means the cheaper one
     below = _against(best, qualities)
     beaten = {label for label in affordable if label != best and below[label].direction < 0}
-    if any(above[label].direction > 0 for label in affordable[1:]):
-        beaten.add(affordable[0])
+    shown = [label for label in affordable[1:] if above[label].direction > 0]
     front = pareto_front([costs[label] for label in affordable], [*means.values()])
-    pick = next(one for place in front if (one := affordable[place]) not in beaten)
+    worth = [
+        label
+        for label in (affordable[place] for place in front)
+        if any(costs[label] <= costs[one] and means[label] >= means[one] for one in shown)
+    ]
+    kept = [label for label in (worth or affordable[:1]) if label not in beaten]
     ties = [one for one in affordable if one != best and below[one].direction == 0]
-    return Pick(budget, tuple(affordable), best, tuple(ties), pick)
+    return Pick(budget, tuple(affordable), best, tuple(ties), next(iter(kept), best))
 
 
 def _against(reference: str, qualities: Mapping[str, Mapping[int, float]]) -> dict[str, Difference]:

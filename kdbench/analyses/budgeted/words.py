@@ -53,8 +53,8 @@ def _pick_sentence(found: Joined, same: Sequence[Pick]) -> str:
     begin = f"Under {_span(same)} {base}'s cost: {named(found, [last.pick])}"
     if last.pick != last.best:
         return (
-            f"{begin}; no dearer method within it is shown to be better, though "
-            f"{named(found, [last.best])} has the best mean."
+            f"{begin}; {named(found, [last.best])} has the best mean, and is not told apart from "
+            "it."
         )
     if len(last.affordable) == 1:
         return f"{begin}, the only one."
@@ -132,6 +132,7 @@ def _company(found: Joined) -> Iterator[str]:
     if busy:
         most = max(one.timing.others or 0.0 for one in found.methods)
         who = "all methods" if len(busy) == len(found.methods) else listed(busy)
+        verb = "was" if len(busy) == 1 else "were"
         clock = (
             "costs are processor time, which others lengthen little"
             if found.clock == "processor"
@@ -139,7 +140,7 @@ def _company(found: Joined) -> Iterator[str]:
         )
         yield (
             f"The machine was busy: others took up to {100 * most:.0f} % of its processor time "
-            f"(note from {100 * BUSY:.0f} %) while {who} were timed; {clock}. Delete the "
+            f"(note from {100 * BUSY:.0f} %) while {who} {verb} timed; {clock}. Delete the "
             "table's timings.json to time again on a quiet machine."
         )
     unknown = [one.label for one in found.methods if one.timing.others is None]
