@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from kdbench.reports.figure_points import draw_points, place_names
 from kdbench.reports.panels import legend, panels
 from kdbench.reports.style import COLOURS, DASHES, MARKERS, Picture, drawing, picture
 from kdbench.store.conclusions import Conclusion, Panel, PanelCurve
@@ -62,10 +61,7 @@ def _figure(shown: Sequence[Panel], theme: FigureTheme) -> "Figure":
             _label_plainly(axes.yaxis)
         for curve in panel.curves:
             handles.setdefault(curve.label, _draw(axes, curve, styles[curve.label]))
-        draw_points(axes, panel.points, COLOURS[0] if theme == "light" else _ON_DARK[0])
-    if labels:
-        legend(figure, [handles[label] for label in labels], labels)
-    place_names(figure, all_axes, [panel.points for panel in shown])
+    legend(figure, [handles[label] for label in labels], labels)
     return figure
 
 

@@ -93,14 +93,6 @@ def _panel(panel: Panel) -> dict[str, Any]:
         }
         for curve in panel.curves
     ]
-    curves += [
-        {
-            "label": point.label,
-            "joined": False,
-            "points": [[point.x, point.y, point.low, point.high]],
-        }
-        for point in panel.points
-    ]
     return {
         "title": panel.title,
         "x": {"label": panel.x_label, "log": panel.log_x},

@@ -11,15 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean
@@ -132,44 +124,14 @@ class PanelCurve(ConclusionPart):
         return self
 
 
-class PanelPoint(ConclusionPart):
-    """A point of a panel, whose name stands beside it.
-
-    Attributes:
-        label: Its name.
-        x: Where it is.
-        y: Its height.
-        x_low: Lower end of the 95 % interval of x; None if there is none.
-        x_high: Upper end.
-        low: Lower end of the 95 % interval of y; None if there is none.
-        high: Upper end.
-    """
-
-    label: str
-    x: float
-    y: float
-    x_low: float | None = None
-    x_high: float | None = None
-    low: float | None = None
-    high: float | None = None
-
-    @model_validator(mode="after")
-    def _has_whole_intervals(self) -> "PanelPoint":
-        ends = ((self.x_low, self.x_high), (self.low, self.high))
-        if any((first is None) != (second is None) for first, second in ends):
-            raise ValueError(f"the point '{self.label}' has an interval with one end")
-        return self
-
-
 class Panel(ConclusionPart):
-    """A panel of a figure, with curves, points or both.
+    """A panel of a figure.
 
     Attributes:
         title: Its title.
         x_label: What the x axis shows, with its unit.
         y_label: What the y axis shows, with its unit.
         curves: What is drawn.
-        points: Points with their names beside them.
         log_x: Whether the x axis is logarithmic.
         log_y: Whether the y axis is.
     """
@@ -177,30 +139,16 @@ class Panel(ConclusionPart):
     title: str
     x_label: str
     y_label: str
-    curves: tuple[PanelCurve, ...] = ()
-    points: tuple[PanelPoint, ...] = ()
+    curves: tuple[PanelCurve, ...] = Field(min_length=1)
     log_x: bool = False
     log_y: bool = False
 
     @model_validator(mode="after")
     def _fits_its_axes(self) -> "Panel":
-        if not self.curves and not self.points:
-            raise ValueError(f"the panel '{self.title}' has neither curves nor points")
         for curve in self.curves:
             if (self.log_x and min(curve.x) <= 0) or (self.log_y and min(curve.y) <= 0):
                 raise ValueError(f"the curve '{curve.label}' has points that no log axis shows")
-        for point in self.points:
-            if (self.log_x and point.x <= 0) or (self.log_y and point.y <= 0):
-                raise ValueError(f"the point '{point.label}' is where no log axis shows it")
         return self
-
-    @model_serializer(mode="wrap")
-    def _without_empty_points(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """A panel without points is stored as before there were any."""
-        stored: dict[str, Any] = whole(self)
-        if not self.points:
-            del stored["points"]
-        return stored
 
 
 class Conclusion(ConclusionPart):
