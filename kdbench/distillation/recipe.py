@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 
 from kdbench.config import Settings, TrainSettings, build, read_words, read_yaml, with_files
 from kdbench.config.command import command_words
+from kdbench.config.extending import read_chain
 from kdbench.config.other_names import advice
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.methods import Method, methods
@@ -114,9 +115,10 @@ def _files(values: Mapping[str, object]) -> dict[str, object]:
 
 def _read_recipe(file: Path) -> dict[str, object]:
     """The keys of a recipe, over those of the file in the same folder that it extends."""
-    values = read_yaml(file)
-    base = values.pop("extends", None)
-    return values if base is None else _over(values, _read_recipe(file.parent / str(base)))
+    lower: dict[str, object] = {}
+    for part in reversed(read_chain(file, "config", lambda upper, base: upper.parent / base)):
+        lower = _over(part.values, lower)
+    return lower
 
 
 def _over(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str, object]:

@@ -15,7 +15,9 @@ from pydantic import (
     model_validator,
 )
 
-from kdbench.config import FIVE, Names, Settings, read_yaml
+from kdbench.config import FIVE, Names, Settings
+from kdbench.config.extending import KEY as EXTENDS
+from kdbench.config.extending import read_chain
 from kdbench.config.resources import NodeResourceKeys, ResourceKeys, TableResourceKeys
 from kdbench.errors import InputError, first_fault, nearest, nearest_path
 from kdbench.methods import Mechanism
@@ -25,6 +27,8 @@ from kdbench.system.safe_yaml import parse_yaml
 
 TEACHER, STUDENT = "Teacher", "Student"
 """Labels of the teacher and the initial student, unless the file names others."""
+_NOT_INHERITED = {"results"}
+"""A table that extends another draws its own `TABLE.md`, which it must not put over the other's."""
 _SET = re.compile(r"\w[\w.+-]*")
 _LABEL = re.compile(r"[\w+(\[][\w.+()\[\] -]*")
 
@@ -137,6 +141,9 @@ class TableSpec(Settings):
     extra_tasks: Names = Field(
         (), description="tasks that are measured too, and are no part of AVG and other means"
     )
+    mechanisms: bool = Field(
+        True, description="whether to show what methods moved, of rows with against:"
+    )
     columns: Names = Field((), description="columns of the table, as for `kdbench table`")
     published: Names = Field((), description="ids of the groups of published rows to show")
     certainty: Literal["verified", "second_hand", "all"] = Field(
@@ -201,20 +208,30 @@ def _check_resources(name: str, keys: object) -> None:
 
 
 def read_spec(path: Path, changes: Mapping[str, str] | None = None) -> TableSpec:
-    """Read a specification.
+    """Read a specification, over those that it extends.
 
     Args:
         path: The file.
         changes: Values that override those of the file, by dotted key: `evaluate.limit`.
 
     Raises:
-        InputError: the file does not exist, or a key or value in it is wrong.
+        InputError: the file or its base does not exist, or a key or value in one of them is wrong.
     """
-    return make_spec(read_yaml(path, "table"), path, changes)
+    values: dict[str, Any] = {}
+    places: dict[str, Path] = {}
+    upper, *bases = read_chain(path, "table", base_of)
+    for part in reversed(bases):
+        values |= {key: value for key, value in part.values.items() if key not in _NOT_INHERITED}
+        places |= dict.fromkeys(part.values, part.file)
+    places = {key: file for key, file in places.items() if key not in upper.values}
+    return make_spec(values | upper.values, path, changes, places)
 
 
 def make_spec(
-    values: dict[str, Any], place: Path | str, changes: Mapping[str, str] | None = None
+    values: dict[str, Any],
+    place: Path | str,
+    changes: Mapping[str, str] | None = None,
+    places: Mapping[str, Path] | None = None,
 ) -> TableSpec:
     """Check a specification.
 
@@ -222,22 +239,27 @@ def make_spec(
         values: Its keys and values.
         place: Where they are from, for messages.
         changes: Values that override them, by dotted key: `evaluate.limit`.
+        places: Where single keys are from, if elsewhere.
 
     Raises:
         InputError: a key or a value is wrong.
     """
+    places = dict(places or {})
     for dotted_key, text in (changes or {}).items():
         _change(values, dotted_key, text)
+        places.pop(dotted_key.partition(".")[0], None)
     for key in values:
         if key not in TableSpec.model_fields:
             raise InputError(
-                f"{place}: unknown key '{key}': {nearest(key, TableSpec.model_fields)}"
+                f"{places.get(key, place)}: unknown key '{key}': "
+                f"{nearest(key, TableSpec.model_fields)}"
             )
     try:
         return TableSpec.model_validate(values)
     except ValidationError as error:
         key, reason = first_fault(error)
-        raise InputError(f"{place}: {key or 'the file'}: {reason}") from None
+        of = places.get(key.partition(".")[0], place)
+        raise InputError(f"{of}: {key or 'the file'}: {reason}") from None
 
 
 def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:
@@ -276,3 +298,21 @@ def find_spec(table: str) -> Path:
         return Path(table)
     near = nearest_path(Path(table)) or f": {nearest(table, bundled_tables)}"
     raise InputError(f"unknown table '{table}', and no such file{near}")
+
+
+def base_of(file: Path, name: str) -> Path:
+    """Find the file that a specification extends.
+
+    Args:
+        file: The file of the specification.
+        name: Name of a bundled specification, or a path relative to the file's folder.
+
+    Raises:
+        InputError: it is neither.
+    """
+    bundled_tables = tables()
+    base = bundled_tables.get(name, file.parent / name)
+    if base.is_file():
+        return base
+    near = nearest_path(base) or f": {nearest(name, bundled_tables)}"
+    raise InputError(f"table={file}: {EXTENDS}: no table '{name}', and no such file{near}")

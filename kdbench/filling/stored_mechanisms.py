@@ -22,6 +22,8 @@ def mechanisms(settings: MechanismSettings) -> MechanismTable:
     """
     file = find_spec(settings.table)
     spec = read_spec(file)
+    if not spec.mechanisms:
+        raise InputError(f"{file}: mechanisms: false: it shows none")
     rows = spec_rows(spec, plugins_of(settings.plugins))
     check_mechanisms(spec, rows, file)
     if not any(row.entry.against for row in rows):

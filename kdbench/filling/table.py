@@ -267,7 +267,7 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
         "published": spec.certainty if spec.published else "none",
     }
     table = build_table(build(TableSettings, settings), runs)
-    compares = any(row.entry.against for row in rows)
+    compares = spec.mechanisms and any(row.entry.against for row in rows)
     mechanisms = mechanism_table(spec, rows, runs) if compares else None
     file = places.results / "TABLE.md"
     watch(file)

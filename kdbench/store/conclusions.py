@@ -9,9 +9,17 @@ Equal conclusions have equal bytes: they hold no times and no paths.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from kdbench.errors import InputError
 from kdbench.stats.over_seeds import SeedMean
@@ -25,12 +33,20 @@ def _whole(value: object) -> object:
 
 
 PointNumbers = Annotated[tuple[float, ...], BeforeValidator(_whole)]
+PointNames = Annotated[tuple[str, ...], BeforeValidator(_whole)]
 
 
 class ConclusionPart(BaseModel):
     """A part of a conclusion."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    later: ClassVar[frozenset[str]] = frozenset()
+    """Fields that earlier files lack, and that are stored where they are used."""
+
+    @model_serializer(mode="wrap")
+    def _without_unused(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = write(self)
+        return {key: value for key, value in values.items() if value or key not in self.later}
 
 
 class Quantity(ConclusionPart):
@@ -107,7 +123,12 @@ class PanelCurve(ConclusionPart):
         low: Lower ends of their 95 % intervals; empty if there are none.
         high: Upper ends.
         joined: Whether a line joins the points.
+        left: Left ends of the intervals of x; empty if there are none.
+        right: Right ends.
+        names: Names of the points, each empty for a point that shows none; empty for no names.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"left", "right", "names"})
 
     label: str
     x: PointNumbers
@@ -115,11 +136,18 @@ class PanelCurve(ConclusionPart):
     low: PointNumbers = ()
     high: PointNumbers = ()
     joined: bool = True
+    left: PointNumbers = ()
+    right: PointNumbers = ()
+    names: PointNames = ()
 
     @model_validator(mode="after")
     def _has_equal_lengths(self) -> "PanelCurve":
-        lengths = {len(self.x), len(self.y), *(len(ends) for ends in (self.low, self.high) if ends)}
-        if len(lengths) > 1 or not self.x or bool(self.low) != bool(self.high):
+        pairs = (self.low, self.high), (self.left, self.right)
+        optional = [ends for pair in pairs for ends in pair if ends]
+        if self.names:
+            optional.append((0.0,) * len(self.names))
+        lengths = {len(self.x), len(self.y), *map(len, optional)}
+        if len(lengths) > 1 or not self.x or any(bool(a) != bool(b) for a, b in pairs):
             raise ValueError(f"the curve '{self.label}' has points without a number")
         return self
 
@@ -134,7 +162,12 @@ class Panel(ConclusionPart):
         curves: What is drawn.
         log_x: Whether the x axis is logarithmic.
         log_y: Whether the y axis is.
+        bars: Names of horizontal bars from the top, if the panel shows them: each curve is then a
+            part of all bars, of the lengths y, and x are their places from 0.
+        crossed: Whether lines mark 0 on both axes.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"bars", "crossed"})
 
     title: str
     x_label: str
@@ -142,10 +175,14 @@ class Panel(ConclusionPart):
     curves: tuple[PanelCurve, ...] = Field(min_length=1)
     log_x: bool = False
     log_y: bool = False
+    bars: PointNames = ()
+    crossed: bool = False
 
     @model_validator(mode="after")
     def _fits_its_axes(self) -> "Panel":
         for curve in self.curves:
+            if self.bars and curve.x != tuple(range(len(self.bars))):
+                raise ValueError(f"the part '{curve.label}' is not of all bars")
             if (self.log_x and min(curve.x) <= 0) or (self.log_y and min(curve.y) <= 0):
                 raise ValueError(f"the curve '{curve.label}' has points that no log axis shows")
         return self

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
@@ -66,7 +66,7 @@ def measured_groups(
             same_key = [g.rows for g in groups if g is not group and g.key == group.key]
             group.rows[:] = with_newer(with_differences(group.rows, columns), same_key)
     if order:
-        groups = _ordered(groups, order, is_part=bool(start))
+        groups = _ordered(groups, order, {run.label for run in runs}, is_part=bool(start))
     titles = [f"{start}{_title(group.key)}" for group in groups]
     return [
         Group(
@@ -153,11 +153,12 @@ def _with_teachers(groups: Sequence[_GroupBuilder]) -> list[_GroupBuilder]:
 
 
 def _ordered(
-    groups: Sequence[_GroupBuilder], order: Sequence[str], is_part: bool
+    groups: Sequence[_GroupBuilder], order: Sequence[str], runs: Set[str], is_part: bool
 ) -> list[_GroupBuilder]:
     labels = {row.label for group in groups for row in group.rows}
     for label in order:
-        if label not in labels and not is_part:  # a category may be missing in a row
+        # A category may be missing in a row, and a teacher has no number that compares with it.
+        if label not in labels | runs and not is_part:
             raise InputError(f"rows={label}: {nearest(label, labels)}")
     for group in groups:
         shown = [row for row in group.rows if row.label in order]

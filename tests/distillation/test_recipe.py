@@ -211,6 +211,13 @@ def test_a_bad_recipe_file_is_refused(text: str, message: str, tmp_path: Path) -
     assert message in refused(*NEEDED, f"recipe={write(tmp_path / 'r.yaml', text)}")
 
 
+def test_recipes_that_extend_each_other_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("extends: b.yaml\nmethod: sft\n")
+    (tmp_path / "b.yaml").write_text("extends: a.yaml\n")
+    with pytest.raises(InputError, match=r"b\.yaml: extends: a\.yaml: extends this file in turn"):
+        parse_recipe([f"recipe={tmp_path / 'a.yaml'}", "student=s", "data=d"])
+
+
 def test_epochs_and_steps_together_are_refused(tmp_path: Path) -> None:
     recipe = write(tmp_path / "r.yaml", "epochs: 3\nsteps: 5\n")
     line = refused(*NEEDED, "method=kd", f"recipe={recipe}")

@@ -269,3 +269,10 @@ def test_every_bundled_mechanism_names_an_idea() -> None:
     for name in methods.names():
         kind: type[Method] = methods.get(name)
         assert kind.mechanism is None or kind.mechanism.idea
+
+
+def test_a_table_can_go_without_mechanisms(file: Path, results: Path) -> None:
+    values = yaml.safe_load(file.read_text("utf-8"))
+    file.write_text(yaml.safe_dump({**values, "mechanisms": False}))
+    with pytest.raises(InputError, match=r"table\.yaml: mechanisms: false: it shows none"):
+        drawn(file, results)

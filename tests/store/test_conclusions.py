@@ -72,3 +72,29 @@ def test_curves_have_a_number_for_each_point_and_fit_their_axes():
     curve = PanelCurve(label="c", x=(0, 2), y=(1, 2))
     with pytest.raises(ValidationError, match="log axis"):
         Panel(title="p", x_label="x", y_label="y", curves=(curve,), log_x=True)
+
+
+def test_bars_names_and_both_intervals_are_stored_only_where_they_are_used():
+    plain = PanelCurve(label="c", x=(0, 1), y=(1, 2))
+    assert set(plain.model_dump()) == {"label", "x", "y", "low", "high", "joined"}
+    named = PanelCurve(label="d", x=(0, 1), y=(1, 2), left=(0, 0), right=(1, 2), names=("a", ""))
+    panel = Panel(title="p", x_label="x", y_label="y", curves=(plain,))
+    assert not {"bars", "crossed"} & set(panel.model_dump())
+    full = Panel(
+        title="p", x_label="x", y_label="y", curves=(named,), bars=("a", "b"), crossed=True
+    )
+    assert Panel.model_validate(full.model_dump(mode="json")) == full
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"left": (0, 0)}, {"names": ("a",)}, {"left": (0,), "right": (1,)}]
+)
+def test_names_and_intervals_are_of_all_points(wrong):
+    with pytest.raises(ValidationError, match="without a number"):
+        PanelCurve(label="c", x=(0, 1), y=(1, 2), **wrong)
+
+
+def test_each_part_is_of_all_bars():
+    curve = PanelCurve(label="c", x=(0, 1), y=(1, 2))
+    with pytest.raises(ValidationError, match="the part 'c' is not of all bars"):
+        Panel(title="p", x_label="x", y_label="y", curves=(curve,), bars=("a", "b", "c"))

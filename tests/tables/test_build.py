@@ -372,6 +372,8 @@ def test_rows_are_shown_as_requested_and_in_that_order(results):
     assert labels(draw(results, rows=("b", "a"))) == [["b", "a"]]
     with pytest.raises(InputError, match=r"^rows=d: known: a, b, c$"):
         draw(results, rows=("a", "d"))
+    put(results, "d", {"dolly": None}, setting="s")  # a teacher has no number of a comparison
+    assert labels(draw(results, rows=("d", "a"))) == [["a"]]
 
 
 def test_groups_without_a_requested_row_are_left_out(results):

@@ -62,8 +62,8 @@ def runs_in(folder: Path) -> RunsBySeed:
             found[run.label] = {seed: one for seed, one in by_seed.items() if seed is not None}
     if len(found) < 2:
         raise InputError(
-            f"stored={folder}: has {len(found)} recipes with several training seeds, and a ranking "
-            "needs two: fill the table with train_seeds: 5"
+            f"stored={folder}: has {len(found)} recipes with several training seeds, and two are "
+            "needed: fill the table with train_seeds: 5"
         )
     return found
 

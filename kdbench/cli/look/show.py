@@ -80,12 +80,16 @@ def _gate_lines(path: Path) -> Iterator[str]:
     yield from aligned([("task", "prompts", "metrics"), *rows], left={0, 2})
 
 
-def _file_lines(path: Path) -> Iterator[str]:
-    """A recipe or table, and the recipe that it extends."""
+def _file_lines(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[str]:
+    """A recipe or table, and those that it extends."""
+    from kdbench.filling.spec import tables
+
     yield str(path)
     for line in path.read_text("utf-8", "replace").splitlines():
         yield f"  {printable(line)}"
         if line.startswith("extends:"):
-            base = path.parent / line.partition(":")[2].strip()
-            if base.is_file():
-                yield from (f"    {text}" for text in _file_lines(base))
+            name = line.partition(":")[2].partition("#")[0].strip().strip("\"'")
+            base = tables().get(name, path.parent / name)
+            if base.is_file() and base.resolve() not in seen:
+                around = (*seen, path.resolve(), base.resolve())
+                yield from (f"    {text}" for text in _file_lines(base, around))

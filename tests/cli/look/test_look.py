@@ -207,6 +207,13 @@ def test_a_baseline_a_recipe_and_a_table_are_shown(place: Path) -> None:
     assert "  method: gkd\n" in recipe
     assert "  learning_rate: 1.0e-3\n" in recipe  # of the file that it extends
     assert "  title: toy world\n" in out("show", "toy")
+    (place / "mine.yaml").write_text("extends: other.yaml\n")
+    (place / "other.yaml").write_text("extends: toy  # bundled\ntitle: mine\n")
+    shown = out("show", "mine.yaml")
+    assert "\n      title: mine\n" in shown
+    assert "\n          title: toy world\n" in shown
+    (place / "other.yaml").write_text("extends: mine.yaml\n")
+    assert out("show", "mine.yaml").count("extends") == 2  # and no further in a circle
 
 
 def test_show_names_the_nearest_and_explains_parts(place: Path) -> None:
