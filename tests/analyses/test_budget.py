@@ -128,12 +128,16 @@ def test_the_figure_has_a_named_point_for_each_method_and_the_front_as_stairs(ta
     assert ">GKD</text>" in (table.parent / "answers" / "budget.svg").read_text()
     (panel,) = done.conclusion.panels
     assert panel.log_x
-    assert [point.label for point in panel.points] == ["SFT", "KD", "GKD"]
-    first = panel.points[0]
-    assert first.x == pytest.approx(10)
-    assert 0 < first.x_low < 10 < first.x_high
-    assert panel.curves[0].x == pytest.approx((10, 15, 15, 50, 50))
-    assert panel.curves[0].y == pytest.approx((50, 50, 50.5, 50.5, 54))
+    points, front = panel.curves
+    assert points.names == ("SFT", "KD", "GKD")
+    assert points.x == pytest.approx((10, 15, 50))
+    assert points.y == pytest.approx((50, 50.5, 54))
+    # SFT's steps take 1, 1.1 and 0.9 s: 4.3027 · 0.1 / √3 s to both sides, times 10 steps.
+    assert points.left[0] == pytest.approx(10 - 2.484, abs=1e-3)
+    assert points.right[0] == pytest.approx(10 + 2.484, abs=1e-3)
+    assert points.low[0] == pytest.approx(50 - 2.484, abs=1e-3)  # 50, 51 and 49: ± 4.3027 / √3
+    assert front.x == pytest.approx((10, 15, 15, 50, 50))
+    assert front.y == pytest.approx((50, 50, 50.5, 50.5, 54))
 
 
 def test_a_busy_machine_is_said_and_costs_are_of_the_processor(table):

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from kdbench.analyses.budgeted.costs import Clock
 from kdbench.analyses.budgeted.joined import Joined, Method
 from kdbench.analyses.budgeted.words import named, times
 from kdbench.store.conclusions import (
@@ -11,7 +10,6 @@ from kdbench.store.conclusions import (
     ConclusionTable,
     Panel,
     PanelCurve,
-    PanelPoint,
     Quantity,
     columns_of,
 )
@@ -140,33 +138,46 @@ def panels(found: Joined) -> tuple[Panel, ...]:
         [one.mean.value for one in front],
     )
     curve = PanelCurve(label="Pareto front", x=_stairs(x, late=True), y=_stairs(y, late=False))
-    points = tuple(_point(method, found.clock) for method in found.methods)
     unit = f" ({found.table.unit})" if found.table.unit else ""
     return (
         Panel(
             title="Quality against cost",
             x_label=f"cost of the whole training ({_unit(found)}, alone)",
             y_label=f"{found.table.metric}{unit}",
-            curves=(curve,),
-            points=points,
+            curves=(_points(found), curve),
             log_x=True,
         ),
     )
 
 
-def _point(method: Method, clock: Clock) -> PanelPoint:
-    cost, mean = method.costs[clock], method.mean
-    low, high = cost.step.low, cost.step.high
-    known = low is not None and high is not None and low > 0
-    return PanelPoint(
-        label=method.label,
-        x=cost.total,
-        y=mean.value,
-        x_low=low * cost.steps if known and low is not None else None,
-        x_high=high * cost.steps if known and high is not None else None,
-        low=mean.low,
-        high=mean.high,
+def _points(found: Joined) -> PanelCurve:
+    """The methods by name, with intervals over training seeds and over timed steps."""
+    costs = [method.costs[found.clock] for method in found.methods]
+    means = [method.mean for method in found.methods]
+    low, high = _ends([(mean.low, mean.high) for mean in means])
+    spans = [(cost.step.low, cost.step.high, cost.steps) for cost in costs]
+    left, right = _ends([(a and a * n, b and b * n) for a, b, n in spans])
+    shows = bool(left) and min(left) > 0  # a log axis has no room for others
+    return PanelCurve(
+        label="methods",
+        x=tuple(cost.total for cost in costs),
+        y=tuple(mean.value for mean in means),
+        low=low,
+        high=high,
+        left=left if shows else (),
+        right=right if shows else (),
+        joined=False,
+        names=tuple(method.label for method in found.methods),
     )
+
+
+def _ends(
+    intervals: Sequence[tuple[float | None, float | None]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The ends of intervals; none if one of them is not known."""
+    low = tuple(first for first, _ in intervals if first is not None)
+    high = tuple(second for _, second in intervals if second is not None)
+    return (low, high) if len(low) == len(high) == len(intervals) else ((), ())
 
 
 def _stairs(values: Sequence[float], late: bool) -> tuple[float, ...]:
