@@ -133,11 +133,11 @@ def panels(found: Joined) -> tuple[Panel, ...]:
     """Quality against the cost of the training, with the Pareto front."""
     by_label = {method.label: method for method in found.methods}
     front = [by_label[label] for label in found.front]
-    x, y = (
-        [one.costs[found.clock].total for one in front],
-        [one.mean.value for one in front],
+    curve = PanelCurve(
+        label="Pareto front",
+        x=tuple(one.costs[found.clock].total for one in front),
+        y=tuple(one.mean.value for one in front),
     )
-    curve = PanelCurve(label="Pareto front", x=_stairs(x, late=True), y=_stairs(y, late=False))
     unit = f" ({found.table.unit})" if found.table.unit else ""
     return (
         Panel(
@@ -178,12 +178,6 @@ def _ends(
     low = tuple(first for first, _ in intervals if first is not None)
     high = tuple(second for _, second in intervals if second is not None)
     return (low, high) if len(low) == len(high) == len(intervals) else ((), ())
-
-
-def _stairs(values: Sequence[float], late: bool) -> tuple[float, ...]:
-    """Corners of the front: a budget buys the best method up to it, until the next one."""
-    doubled = [value for value in values for _ in range(2)]
-    return tuple(doubled[1:] if late else doubled[:-1])
 
 
 def _unit(found: Joined) -> str:
