@@ -16,7 +16,7 @@ from kdbench.stats.over_seeds import SeedMean, mean_over_seeds
 from kdbench.store.runs import StoredRun
 from kdbench.store.timings import Cost, TrainingTiming
 
-Clock = Literal["seconds", "processor"]
+CostClock = Literal["seconds", "processor"]
 RESPONSES = "teacher_responses"
 """The phase in which the teacher answers the training set before the first step."""
 
@@ -79,7 +79,7 @@ def amounts_of(runs: Iterable[StoredRun], batch_size: int) -> TrainedAmounts | N
     )
 
 
-def pace_of(timing: TrainingTiming, clock: Clock) -> float | None:
+def pace_of(timing: TrainingTiming, clock: CostClock) -> float | None:
     """Seconds of a generated token in timed steps, else in warm-up steps; None if neither did."""
     timed = [step.generating for stage in timing.stages for step in stage.steps]
     for costs in (timed, [stage.warm_up.generating for stage in timing.stages]):
@@ -89,7 +89,10 @@ def pace_of(timing: TrainingTiming, clock: Clock) -> float | None:
 
 
 def row_cost(
-    timing: TrainingTiming, amounts: TrainedAmounts, clock: Clock, other_pace: float | None = None
+    timing: TrainingTiming,
+    amounts: TrainedAmounts,
+    clock: CostClock,
+    other_pace: float | None = None,
 ) -> RowCost | None:
     """The cost of a training.
 
@@ -117,7 +120,7 @@ def row_cost(
 
 
 def row_costs(
-    timings: Mapping[str, TrainingTiming], amounts: Mapping[str, TrainedAmounts], clock: Clock
+    timings: Mapping[str, TrainingTiming], amounts: Mapping[str, TrainedAmounts], clock: CostClock
 ) -> dict[str, RowCost | None]:
     """The costs of several rows; where one has not generated, the others' median pace is taken."""
     known = [pace for timing in timings.values() if (pace := pace_of(timing, clock)) is not None]
@@ -131,7 +134,7 @@ def _step(
     generated: float | None,
     steps: float,
     pace: float,
-    clock: Clock,
+    clock: CostClock,
 ) -> float:
     """Seconds of the timed step of a number: of each stage, by the stage's share of all steps."""
     whole = generating = tokens = 0.0
@@ -146,13 +149,13 @@ def _step(
     return whole - generating + generated / steps * own_pace
 
 
-def _once(name: str, cost: Cost, amounts: TrainedAmounts, clock: Clock) -> float:
+def _once(name: str, cost: Cost, amounts: TrainedAmounts, clock: CostClock) -> float:
     if name == RESPONSES and cost.tokens and amounts.answered is not None:
         return _of(cost, clock) / cost.tokens * amounts.answered
     return _of(cost, clock)
 
 
-def _of(cost: Cost, clock: Clock) -> float:
+def _of(cost: Cost, clock: CostClock) -> float:
     return cost.seconds if clock == "seconds" else cost.processor_seconds
 
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import fmean
 
-from kdbench.analyses.budgeted.costs import Clock, RowCost, TrainedAmounts, amounts_of, row_costs
+from kdbench.analyses.budgeted.costs import (
+    CostClock,
+    RowCost,
+    TrainedAmounts,
+    amounts_of,
+    row_costs,
+)
 from kdbench.analyses.budgeted.picks import Pick, picks
 from kdbench.analyses.budgeted.table import BudgetRow, BudgetTable
 from kdbench.analyses.core.against import Difference, differences_from
@@ -21,7 +27,7 @@ BUSY = 0.1
 
 
 @dataclass(frozen=True)
-class Method:
+class TimedMethod:
     """A method with its costs and its quality.
 
     Attributes:
@@ -35,7 +41,7 @@ class Method:
     label: str
     timing: TrainingTiming = field(repr=False)
     amounts: TrainedAmounts = field(repr=False)
-    costs: Mapping[Clock, RowCost]
+    costs: Mapping[CostClock, RowCost]
     quality: Mapping[int, float]
 
     @property
@@ -56,9 +62,9 @@ class Joined:
         left_out: Rows that are left out, and why.
     """
 
-    methods: tuple[Method, ...]
-    baseline: Method
-    clock: Clock
+    methods: tuple[TimedMethod, ...]
+    baseline: TimedMethod
+    clock: CostClock
     table: BudgetTable
     left_out: tuple[str, ...]
 
@@ -78,7 +84,7 @@ class Joined:
         base = self.baseline.costs[self.clock].total
         return {method.label: method.costs[self.clock].total / base for method in self.methods}
 
-    def relative_step(self, method: Method, clock: Clock) -> Quantity:
+    def relative_step(self, method: TimedMethod, clock: CostClock) -> Quantity:
         """What a step costs, over a step of the baseline, with Fieller's interval over steps."""
         own, base = (one.costs[clock] for one in (method, self.baseline))
         value = own.step.value / base.step.value
@@ -139,7 +145,7 @@ class Joined:
 def join(
     table: BudgetTable,
     timings: Mapping[str, TrainingTiming],
-    clock: Clock | None,
+    clock: CostClock | None,
     not_timed: Mapping[str, str],
 ) -> Joined:
     """Join the timings of a table's rows with their results.
@@ -157,14 +163,14 @@ def join(
     amounts = {label: found for label, (_, found) in rows.items()}
     own = {label: timings[label] for label in rows}
     costs = {of: row_costs(own, amounts, of) for of in ("seconds", "processor")}
-    methods = list[Method]()
+    methods = list[TimedMethod]()
     for label, (row, amount) in rows.items():
         both = {of: by_label[label] for of, by_label in costs.items()}
         if any(cost is None for cost in both.values()):
             left_out.append(f"{label} (generated nothing in its timed steps; raise timed_steps=)")
             continue
         known = {of: cost for of, cost in both.items() if cost is not None}
-        methods.append(Method(label, timings[label], amount, known, table.quality(row)))  # type: ignore[arg-type]
+        methods.append(TimedMethod(label, timings[label], amount, known, table.quality(row)))  # type: ignore[arg-type]
     baseline = next((one for one in methods if one.label == table.baseline), None)
     if baseline is None or len(methods) < 2:
         what = "it is what the others are compared with" if baseline is None else "that is all"
@@ -200,7 +206,7 @@ def _comparable(
     return rows, left_out
 
 
-def _clock(methods: Sequence[Method]) -> Clock:
+def _clock(methods: Sequence[TimedMethod]) -> CostClock:
     """Processor time where others used the machine; a GPU's work is not in it."""
     on_cpu = all(one.timing.device == "cpu" for one in methods)
     disturbed = any((one.timing.others or 0.0) > BUSY for one in methods)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean, median
 
-from kdbench.analyses.budgeted.joined import Joined, Method
+from kdbench.analyses.budgeted.joined import Joined, TimedMethod
 from kdbench.analyses.budgeted.words import named, times
 from kdbench.store.conclusions import (
     ConclusionColumn,
@@ -54,12 +54,12 @@ def _step_table(found: Joined) -> ConclusionTable:
     )
 
 
-def _spread(method: Method) -> str:
+def _spread(method: TimedMethod) -> str:
     seconds = [step.whole.seconds for stage in method.timing.stages for step in stage.steps]
     return f"{median(seconds):.3f} [{min(seconds):.3f}, {max(seconds):.3f}]"
 
 
-def _tokens(method: Method, name: str) -> Quantity | None:
+def _tokens(method: TimedMethod, name: str) -> Quantity | None:
     """Tokens that went through a model, a timed step."""
     total = 0.0
     for stage in method.timing.stages:
@@ -70,7 +70,7 @@ def _tokens(method: Method, name: str) -> Quantity | None:
     return Quantity(value=total)
 
 
-def _generated(method: Method) -> Quantity | None:
+def _generated(method: TimedMethod) -> Quantity | None:
     """Tokens that the whole training generated, a step, the teacher's before it among them."""
     known = (method.amounts.generated, method.amounts.answered)
     if None in known:
