@@ -128,29 +128,46 @@ class Budget(Analysis, group="Budget"):
         needed = needed_timings(table.rows, stored, asked)
         failed: dict[str, str] = {}
         if needed:
-            settings = FillSettings(
-                table=str(file),
-                data=self.data,
-                models=self.models,
-                results=results,
-                device=self.device,
-                plugins=self.plugins,
-            )
             try:
-                found = find_bench(spec, settings, file)
+                found = find_bench(spec, self._folders(file, results), file)
             except InputError as error:
-                if len(needed) == len(table.rows):
-                    raise InputError(
-                        f"no row is timed yet, and none can be here: {error}"
-                    ) from None
+                _check_some_are_stored(table, stored, asked, str(error))
                 failed = {one.row.label: f"{one.reason}: {error}" for one in needed}
             else:
                 if self.dry_run:
                     raise StoppedAnalysis(_dry_run_lines(table, needed, found.missing), {})
                 stored, failed = time_rows(needed, found, results, self.timed_steps)
-        current = {row.label: row.keys for row in table.rows}
-        usable = {label: one for label, one in stored.items() if one.keys == current.get(label)}
-        return usable, failed
+        return _usable(table, stored), failed
+
+    def _folders(self, file: Path, results: Path) -> FillSettings:
+        return FillSettings(
+            table=str(file),
+            data=self.data,
+            models=self.models,
+            results=results,
+            device=self.device,
+            plugins=self.plugins,
+        )
+
+
+def _usable(table: BudgetTable, stored: Mapping[str, RowTiming]) -> dict[str, RowTiming]:
+    """The stored timings of rows whose keys have not changed since."""
+    current = {row.label: row.keys for row in table.rows}
+    return {label: one for label, one in stored.items() if one.keys == current.get(label)}
+
+
+def _check_some_are_stored(
+    table: BudgetTable, stored: Mapping[str, RowTiming], asked: int | None, reason: str
+) -> None:
+    """Check that there is something to answer with, where nothing can be timed.
+
+    Raises:
+        InputError: There is not, or `timed_steps=` asks for more than there is.
+    """
+    if not _usable(table, stored):
+        raise InputError(f"no row is timed yet, and none can be here: {reason}")
+    if asked is not None:
+        raise InputError(f"timed_steps={asked}: fewer are stored, and none can be timed: {reason}")
 
 
 def _dry_run_lines(table: BudgetTable, needed: list[Needed], missing: Mapping[str, str]) -> str:

@@ -159,6 +159,7 @@ def test_of_losses_the_lower_is_better(table):
         file.write_text(file.read_text().replace("rougeL", "lm_loss").replace("higher", "lower"))
     found = answer(table, "metric=lm_loss")
     assert "No dearer method" in found.sentences[0]
+    assert found.tables[1].rows[-1][4].value == pytest.approx(-4.0)  # a gain is for the better
     assert [line[-2] for line in found.tables[1].rows] == ["yes", "no", "no"]
     assert {line[-1] for line in found.tables[2].rows} == {"SFT (1x)"}
 
@@ -207,6 +208,7 @@ def test_one_training_seed_makes_no_pick(table):
         (["baseline=X"], "baseline=X: "),
         (["metric=bleu"], "metric=bleu: no task has it"),
         (["stored=nowhere"], "stored=nowhere: no such folder"),
+        (["timed_steps=9"], "timed_steps=9: fewer are stored, and none can be timed: data="),
         (["steps=3"], "steps=: is no key of budget"),
         (["workers=2"], "workers=: is no key of budget"),
         (["rows=SFT"], "no method can be compared with SFT"),

@@ -74,6 +74,11 @@ class Joined:
         return -1 if self.table.lower else 1
 
     @property
+    def decimals(self) -> int:
+        """Decimals of the metric."""
+        return 2 if self.table.unit == "points" else 3
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """The training seeds that all methods have."""
         return tuple(sorted(self.baseline.quality))
@@ -96,13 +101,14 @@ class Joined:
 
     @cached_property
     def gains(self) -> dict[str, Difference]:
-        """Each method's quality minus the baseline's, paired by training seed, with Holm's p."""
-        others = {one.label: one.quality for one in self.methods if one is not self.baseline}
-        return differences_from(self.baseline.quality, others) if others else {}
+        """How much better each method is than the baseline, by training seed, with Holm's p."""
+        signed = self._signed
+        base = signed.pop(self.baseline.label)
+        return differences_from(base, signed)
 
     @cached_property
     def over_cheapest(self) -> dict[str, Difference]:
-        """The same against the cheapest method, each higher than 0 where it is better."""
+        """The same against the cheapest method."""
         signed = self._signed
         cheapest = signed.pop(self.methods[0].label)
         return differences_from(cheapest, signed)

@@ -84,8 +84,10 @@ def _quality_table(found: Joined) -> ConclusionTable:
         "method",
         ConclusionColumn(title="cost of the training", unit=_unit(found), decimals=1),
         ConclusionColumn(title=f"over {base}'s", decimals=2),
-        ConclusionColumn(title=metric, unit=found.table.unit, decimals=2),
-        ConclusionColumn(title=f"gain over {base}", unit=found.table.unit, decimals=2, signed=True),
+        ConclusionColumn(title=metric, unit=found.table.unit, decimals=found.decimals),
+        ConclusionColumn(
+            title=f"gain over {base}", unit=found.table.unit, decimals=found.decimals, signed=True
+        ),
         "on the front",
         "seeds on the front",
     )

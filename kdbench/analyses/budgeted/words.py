@@ -29,7 +29,7 @@ def _gain_of_dearer(found: Joined) -> str:
     better = [label for label, gain in gains.items() if gain.direction > 0]
     if better:
         shown = [
-            f"{label} by {gains[label].text(2)} (p {_p(gains[label].p)}) at "
+            f"{label} by {gains[label].text(found.decimals)} (p {_p(gains[label].p)}) at "
             f"{times(found.relative[label])}"
             for label in better
         ]
@@ -43,7 +43,7 @@ def _gain_of_dearer(found: Joined) -> str:
         return f"No dearer method is better than {cheapest}, the cheapest, in {metric}."
     return (
         f"No dearer method is shown to be better than {cheapest}, the cheapest, in {metric}: the "
-        f"largest gain is {top}'s, {most.text(2)} (p {_p(most.p)}), at "
+        f"largest gain is {top}'s, {most.text(found.decimals)} (p {_p(most.p)}), at "
         f"{times(found.relative[top])} {found.baseline.label}'s cost."
     )
 
