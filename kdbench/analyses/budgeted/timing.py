@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kdbench.analyses.budgeted.table import BudgetRow
 from kdbench.config import FillSettings
@@ -28,9 +27,6 @@ from kdbench.system.locks import only_here
 from kdbench.system.processes import Starter, end_with, this_process
 from kdbench.system.threads import wait_passively, wanted_threads
 from kdbench.version import __version__
-
-if TYPE_CHECKING:
-    pass
 
 _FOLDER = "timing"
 
