@@ -40,7 +40,7 @@ class Phases:
         try:
             yield
         finally:
-            _wait_for_device()
+            wait_for_device()
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
             self.count(name, tokens)
 
@@ -67,7 +67,8 @@ class Phases:
         self.tokens = {name: int(phase["tokens"]) for name, phase in state.items()}
 
 
-def _wait_for_device() -> None:
+def wait_for_device() -> None:
+    """Wait for the work that is still in the device's queue."""
     import torch
 
     if torch.cuda.is_available():

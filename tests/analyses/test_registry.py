@@ -8,7 +8,7 @@ from kdbench.errors import InputError
 
 ANALYSES = (  # those of the reference
     *("teacher_hacking", "recursive", "weak_to_strong", "paradox"),
-    *("capacity_gap", "exposure_bias", "seeds", "scaling"),
+    *("capacity_gap", "exposure_bias", "seeds", "scaling", "budget"),
 )
 
 
