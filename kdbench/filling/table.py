@@ -12,6 +12,7 @@ from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.choice import choose_executor
 from kdbench.filling.data_sets import check_data_sets
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
+from kdbench.filling.downloads import check_downloads, downloads
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.logs import log_of
@@ -22,7 +23,7 @@ from kdbench.filling.progress import ProgressView
 from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
-from kdbench.filling.state import State
+from kdbench.filling.state import State, state_of
 from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
@@ -159,9 +160,11 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     graph = Graph(spec, places, execution)
     executor = make_executor(places.models, Needs(graph).of)
     if plans:
-        nodes = planned_nodes(graph, executor)
-        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, executor.describe())
+        nodes, missing = planned_nodes(graph, executor), downloads(graph, state_of(graph))
+        where = executor.describe()
+        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, where, missing)
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
+    check_downloads(downloads(graph, state_of(graph)))
     prepare_trackers(settings.report_to)
     with ProgressView(graph, executor.slots) as view:
         state = do_missing(graph, executor, view, settings.retries)
