@@ -108,5 +108,7 @@ def download_lines(missing: Sequence[Download]) -> Iterator[str]:
 def _counted(missing: Sequence[Download]) -> str:
     sets = sum(download.is_data for download in missing)
     models = len(missing) - sets
-    parts = [counted(models, "checkpoint")] * bool(models) + [counted(sets, "data set")] * bool(sets)
+    parts = [counted(models, "checkpoint")] * bool(models) + [counted(sets, "data set")] * bool(
+        sets
+    )
     return " and ".join(parts)

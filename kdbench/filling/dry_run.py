@@ -12,7 +12,6 @@ from kdbench.filling.state import state_of
 from kdbench.filling.times import estimated_seconds, recorded_times
 from kdbench.text import counted, duration
 
-
 PlannedStatus = Literal["done", "missing", "download", "unneeded"]
 
 

@@ -77,9 +77,7 @@ def model_node(
     checkpoint = with_given_card(checkpoint, entry.card)
     label = label or checkpoint.card.get("method") or checkpoint.name
     card = entry.card or card_beside(checkpoint)
-    return CheckpointNode(
-        label, (), checkpoint.sha256, checkpoint.path, card, entry.unsafe_pickle
-    )
+    return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path, card, entry.unsafe_pickle)
 
 
 def _training(

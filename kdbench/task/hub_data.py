@@ -1,4 +1,4 @@
-"""Where the data sets of the papers' tasks are on the Hub, and whether they have been downloaded."""
+"""Where the data of the papers' tasks are on the Hub, and whether they have been downloaded."""
 
 from dataclasses import dataclass
 
