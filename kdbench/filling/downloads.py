@@ -10,7 +10,7 @@ from kdbench.checkpoint import is_hub_name, why_not_cached
 from kdbench.errors import InputError
 from kdbench.filling.graph import Graph
 from kdbench.filling.nodes import CheckpointNode
-from kdbench.filling.state import State
+from kdbench.filling.state import state_of
 from kdbench.task.hub_data import hub_file
 from kdbench.text import counted
 
@@ -34,24 +34,26 @@ class Download:
     is_data: bool = False
 
 
-def downloads(graph: Graph, state: State) -> list[Download]:
+def downloads(graph: Graph) -> list[Download]:
     """What the missing evaluations need of the Hub, checkpoints first.
 
     Args:
         graph: Graph of the table.
-        state: Its state.
     """
+    given = [node for node in graph.nodes.values() if isinstance(node, CheckpointNode)]
+    on_hub = [node for node in given if is_hub_name(str(node.place))]
+    if not on_hub and graph.places.data is not None:
+        return []  # the state of a large table takes seconds to read
+    state = state_of(graph)
     wanted = [node for node in graph.evaluations.values() if node.key in state.wanted]
-    if not wanted:
-        return []
     needed = {key for node in wanted for key in node.needs}
     found = [
         Download(node.label, str(node.place), reason)
-        for node in graph.nodes.values()
-        if isinstance(node, CheckpointNode) and node.key in needed and is_hub_name(str(node.place))
+        for node in on_hub
+        if node.key in needed
         if (reason := why_not_cached(str(node.place), node.unsafe_pickle)) is not None
     ]
-    if graph.places.data is None:
+    if wanted and graph.places.data is None:
         found += _data_sets((*graph.spec.tasks, *graph.spec.extra_tasks))
     return found
 

@@ -56,7 +56,7 @@ def planned_nodes(graph: Graph, executor: Executor | None = None) -> list[Planne
         executor: Where the nodes would run; None to leave out what they need there.
     """
     state, models = state_of(graph), graph.places.models
-    absent = {download.label for download in downloads(graph, state) if not download.is_data}
+    absent = {download.label for download in downloads(graph) if not download.is_data}
     timings = recorded_times(models)
     nodes = []
     for key, node in graph.nodes.items():

@@ -24,7 +24,7 @@ from kdbench.filling.published import check_reported, next_to_published, with_bl
 from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
-from kdbench.filling.state import State, state_of
+from kdbench.filling.state import State
 from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
@@ -162,11 +162,12 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     graph = Graph(spec, places, execution)
     executor = make_executor(places.models, Needs(graph).of)
     if plans:
-        nodes, missing = planned_nodes(graph, executor), downloads(graph, state_of(graph))
+        nodes, missing = planned_nodes(graph, executor), downloads(graph)
         where = executor.describe()
         lines = dry_run_lines(graph.spec.title, nodes, executor.slots, where, missing)
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
-    check_downloads(downloads(graph, state_of(graph)))
+    if settings.executor == "local":  # other machines have caches of their own
+        check_downloads(downloads(graph))
     prepare_trackers(settings.report_to)
     with ProgressView(graph, executor.slots) as view:
         state = do_missing(graph, executor, view, settings.retries)

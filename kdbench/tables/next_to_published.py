@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kdbench.config import TableSettings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError
 from kdbench.store.runs import StoredRun
 from kdbench.tables.build import build_table
 from kdbench.tables.published import read_published
@@ -28,8 +28,10 @@ def build_side_by_side(
     published = read_published(settings.baselines)
     groups = [name for name in settings.settings if name != MEASURED]
     if not groups:
-        known = [setting.id for setting in published.settings]
-        raise InputError(f"spread=true needs settings=ID, a published group: {nearest('', known)}")
+        raise InputError(
+            "spread=true needs settings=ID, a published group, such as "
+            f"{published.settings[0].id}; kdbench published lists them"
+        )
     show = settings.published if settings.published != "none" else "verified"
     table = build_table(settings.model_copy(update={"settings": (MEASURED, *groups)}), runs)
     found = compared_scores(table, published, groups, show)

@@ -16,7 +16,6 @@ from kdbench.errors import InputError
 from kdbench.filling.downloads import downloads
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.spec import read_spec
-from kdbench.filling.state import state_of
 from kdbench.filling.table import fill
 
 TEACHER, SFT, MINILLM = "MiniLLM/teacher-gpt2-1.5B", "MiniLLM/SFT-gpt2-120M", "MiniLLM/MiniLLM-120M"
@@ -77,8 +76,7 @@ def graph_of(file: Path) -> Graph:
 
 
 def missing(file: Path) -> Mapping[str, str]:
-    graph = graph_of(file)
-    return {found.name: found.reason for found in downloads(graph, state_of(graph))}
+    return {found.name: found.reason for found in downloads(graph_of(file))}
 
 
 def settings(file: Path, **keys: Any) -> FillSettings:
