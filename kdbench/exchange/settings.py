@@ -102,7 +102,7 @@ class ImportSettings(Settings, group="Options", positional=("file",)):
     setting: str | None = Field(None, description="Setting that the run belongs to")
 
 
-class DataKeys(Settings, group="Options"):
+class PapersDataKeys(Settings, group="Options"):
     """Which of the papers' data are turned into a folder, and where it is."""
 
     source: Path = Field(
@@ -113,5 +113,5 @@ class DataKeys(Settings, group="Options"):
     sets: Names = Field((), description="Data sets to take, by task (default: all that are there)")
 
 
-class DataSettings(DataKeys, DryRunKeys, positional=("source",)):
+class DataSettings(PapersDataKeys, DryRunKeys, positional=("source",)):
     """`kdbench data SOURCE`: turn the papers' data files into a folder for `data=`."""

@@ -15,8 +15,8 @@ from kdbench.tables.published import Published, PublishedRow, PublishedSetting
 from kdbench.tables.reported import Show, score_cell
 from kdbench.tables.spread import counts, distinct_sources
 
-Place = Literal["inside", "undecided", "below", "above", "no range"]
-PLACES: tuple[Place, ...] = get_args(Place)
+PlaceInRange = Literal["inside", "undecided", "below", "above", "no range"]
+PLACES: tuple[PlaceInRange, ...] = get_args(PlaceInRange)
 _LEAST_SOURCES = 2
 _MOST_NAMED = 6
 _PROMPTS = {  # of the files that the papers' code reads
@@ -64,7 +64,7 @@ class ComparedScore:
         return min(self.scores), max(self.scores)
 
     @property
-    def place(self) -> Place:
+    def place(self) -> PlaceInRange:
         """Where the own score is: in the range, or its whole interval below or above it."""
         if self.ends is None:
             return "no range"

@@ -26,7 +26,7 @@ _INSTRUCTION = "tasks/instruction.py"
 _VALIDATION_ROWS = 1000  # from the start of Dolly's raw.jsonl; the others are for training
 _FEWEST_WORDS = 6  # of half of the references of the papers' classes; 0_2 and 3_5 have fewer
 
-Row = dict[str, Any]
+PapersRow = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class ConvertedFile:
     task: str
     split: str
     source: Path
-    rows: Sequence[Row] = field(repr=False)
+    rows: Sequence[PapersRow] = field(repr=False)
     notes: tuple[str, ...] = ()
     of_papers: bool | None = None
 
@@ -172,11 +172,11 @@ def _test(papers: PapersSet, file: Path) -> ConvertedFile:
     return ConvertedFile(papers.task, "test", file, named, notes, of_papers)
 
 
-def _content_sha256(rows: Sequence[Row]) -> str:
+def _content_sha256(rows: Sequence[PapersRow]) -> str:
     return str(load_module(_INSTRUCTION).content_sha256(rows))
 
 
-def _check_class(file: Path, rows: Sequence[Row]) -> None:
+def _check_class(file: Path, rows: Sequence[PapersRow]) -> None:
     """Check that references are as long as those that the papers score.
 
     Raises:
@@ -190,7 +190,7 @@ def _check_class(file: Path, rows: Sequence[Row]) -> None:
         )
 
 
-def _rows(papers: PapersSet, file: Path) -> tuple[list[Row], tuple[str, ...]]:
+def _rows(papers: PapersSet, file: Path) -> tuple[list[PapersRow], tuple[str, ...]]:
     """The checked rows of a file with their topics, and what is odd about their prompts.
 
     Raises:
@@ -221,6 +221,6 @@ def _rows(papers: PapersSet, file: Path) -> tuple[list[Row], tuple[str, ...]]:
     return rows, (note,)
 
 
-def _row(row: Mapping[str, Any], name: str, topic: str = "category") -> Row:
+def _row(row: Mapping[str, Any], name: str, topic: str = "category") -> PapersRow:
     kept = {"id": name, **{key: row[key] for key in ("instruction", "input", "output")}}
     return kept if row["topic"] is None else {**kept, topic: row["topic"]}
