@@ -31,6 +31,7 @@ from kdbench.config import (
 from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.doctor.settings import DoctorSettings
+from kdbench.exchange.settings import DataSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.version import __version__
@@ -56,6 +57,7 @@ SETTINGS = {
     "kld": KldSettings,
     "ls": LsSettings,
     "show": ShowSettings,
+    "data": DataSettings,
 }
 
 

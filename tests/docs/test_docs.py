@@ -44,6 +44,7 @@ from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.exchange.settings import (
     CardSettings,
+    DataSettings,
     ExportSettings,
     ImportSettings,
     PushSettings,
@@ -84,6 +85,7 @@ SETTINGS = {
     "demo": config.DemoSettings,
     "ls": LsSettings,
     "show": ShowSettings,
+    "data": DataSettings,
 }
 
 
