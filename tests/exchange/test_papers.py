@@ -1,5 +1,6 @@
 """MiniLLM's files become a folder for data=: rows, ids and order, and files that are not theirs."""
 
+import hashlib
 import json
 import random
 from collections.abc import Sequence
@@ -153,6 +154,26 @@ def test_the_command_says_what_it_found(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["data", str(tmp_path), f"out={out}", "sets=uinst"])
     assert result.exit_code == 2
     assert "sets=uinst: " in result.stderr
+
+
+def test_rows_get_the_numbers_and_the_order_of_their_source(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Digits: the start of SHA-256 of `["Say the words of line 0.", "", ["word00"]]` and so on."""
+    digits = "".join(
+        hashlib.sha256(
+            f'["Say the words of line {number}.", "", ["word{number}0"]]'.encode()
+        ).hexdigest()[:6]
+        for number in range(3)
+    )
+    monkeypatch.setattr("kdbench.exchange.papers.numbers._KNOWN", {"vicuna": (1, digits)})
+    write(tmp_path, "vicuna", [row(2, words=1), row(0, words=1)])
+    (file,) = converted(tmp_path, tmp_path / "data").files
+    numbered = [(made["id"], made["instruction"]) for made in file.rows]
+    assert numbered == [
+        ("vicuna-test-0001", "Say the words of line 0."),
+        ("vicuna-test-0003", "Say the words of line 2."),
+    ]
 
 
 def test_an_unknown_row_leaves_all_without_numbers() -> None:

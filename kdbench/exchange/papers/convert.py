@@ -139,10 +139,10 @@ def _files(papers: PapersSet, place: Path) -> Iterator[ConvertedFile]:
     raw = place / "raw.jsonl"
     if papers.task == "dolly" and raw.is_file():
         rows, notes = _rows(papers, raw)
-        numbered = [_row(row, f"dolly-raw-{place:05d}") for place, row in enumerate(rows)]
+        numbered = [_row(row, f"dolly-raw-{line:05d}") for line, row in enumerate(rows)]
         valid = [
-            {**row, "id": f"dolly-valid-{place:04d}"}
-            for place, row in enumerate(numbered[:_VALIDATION_ROWS])
+            {**row, "id": f"dolly-valid-{line:04d}"}
+            for line, row in enumerate(numbered[:_VALIDATION_ROWS])
         ]
         if len(numbered) <= _VALIDATION_ROWS:
             raise InputError(
