@@ -35,7 +35,7 @@ class Download:
 
 
 def downloads(graph: Graph) -> list[Download]:
-    """What the missing evaluations need of the Hub, checkpoints first.
+    """What the missing work needs of the Hub, checkpoints first.
 
     Args:
         graph: Graph of the table.
@@ -45,7 +45,7 @@ def downloads(graph: Graph) -> list[Download]:
     if not on_hub and graph.places.data is not None:
         return []  # the state of a large table takes seconds to read
     state = state_of(graph)
-    wanted = [node for node in graph.evaluations.values() if node.key in state.wanted]
+    wanted = [node for node in graph.nodes.values() if node.key in state.wanted]
     needed = {key for node in wanted for key in node.needs}
     found = [
         Download(node.label, str(node.place), reason)
@@ -110,7 +110,5 @@ def download_lines(missing: Sequence[Download]) -> Iterator[str]:
 def _counted(missing: Sequence[Download]) -> str:
     sets = sum(download.is_data for download in missing)
     models = len(missing) - sets
-    parts = [counted(models, "checkpoint")] * bool(models) + [counted(sets, "data set")] * bool(
-        sets
-    )
-    return " and ".join(parts)
+    counts = [(models, "checkpoint"), (sets, "data set")]
+    return " and ".join(counted(number, noun) for number, noun in counts if number)

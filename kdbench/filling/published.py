@@ -23,6 +23,8 @@ def check_reported(spec: TableSpec, file: Path) -> None:
     names = [entry.reported_as for entry in (spec.teacher, *spec.rows) if entry.reported_as]
     if not names:
         return
+    if any(row.reported_as and row.label is None for row in spec.rows):
+        raise InputError(f"{file}: reported_as: its row needs a label:")
     if not spec.spread:
         raise InputError(f"{file}: reported_as: needs spread: true, which compares with it")
     try:

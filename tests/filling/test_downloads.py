@@ -178,8 +178,18 @@ def test_released_checkpoints_fill_a_table(cache: Path, tmp_path: Path) -> None:
     ("changes", "message"),
     [
         ({"published": []}, "spread: needs published:"),
-        ({"spread": False, "rows": [{"checkpoint": SFT, "reported_as": "SFT"}]}, "needs spread:"),
-        ({"rows": [{"checkpoint": SFT, "reported_as": "SFTT"}]}, "no row 'SFTT'.*did you mean"),
+        (
+            {
+                "spread": False,
+                "rows": [{"label": "SFT", "checkpoint": SFT, "reported_as": "SFT"}],
+            },
+            "needs spread:",
+        ),
+        ({"rows": [{"checkpoint": SFT, "reported_as": "SFT"}]}, "its row needs a label:"),
+        (
+            {"rows": [{"label": "SFT", "checkpoint": SFT, "reported_as": "SFTT"}]},
+            "no row 'SFTT'.*did you mean",
+        ),
         (
             {"rows": [{"train": {"recipe": "toy/sft"}, "unsafe_pickle": True}]},
             "put it below train: instead",
