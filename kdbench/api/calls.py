@@ -170,6 +170,10 @@ def table(keys: Keys) -> "Table":
                 f"{key}= is for the command line: the function returns the table, whose "
                 "render('md') is its text"
             )
+    if built.spread:
+        raise InputError(
+            "spread= is for the command line: in Python, kdbench.fill returns it as .published"
+        )
     return build_table(built)
 
 

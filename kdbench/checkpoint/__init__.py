@@ -15,6 +15,7 @@ from kdbench.checkpoint.find import (
     find_checkpoint,
     is_hub_name,
     served_model,
+    why_not_cached,
 )
 from kdbench.checkpoint.json_file import read_object
 from kdbench.checkpoint.load import load_checkpoint, prove_checkpoint
@@ -50,4 +51,5 @@ __all__ = [
     "read_config",
     "read_object",
     "served_model",
+    "why_not_cached",
 ]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from kdbench.checkpoint.config_file import check_sizes, read_config
-from kdbench.checkpoint.hub import fetch, is_hub_name, split_revision
+from kdbench.checkpoint.hub import cached, fetch, is_hub_name, split_revision
 from kdbench.checkpoint.identity import ADAPTER_CONFIG, hash_adapter, hash_folder, hash_gguf
 from kdbench.checkpoint.json_file import finite, is_text, read_object, refuse_pointer
 from kdbench.checkpoint.messages import warn_once
@@ -16,7 +16,14 @@ from kdbench.checkpoint.model import Checkpoint
 from kdbench.checkpoint.weights import WeightFiles, find_weights, tensor_shapes, why_none
 from kdbench.errors import InputError, nearest_path
 
-__all__ = ["check_checkpoint", "describe", "find_checkpoint", "is_hub_name", "served_model"]
+__all__ = [
+    "check_checkpoint",
+    "describe",
+    "find_checkpoint",
+    "is_hub_name",
+    "served_model",
+    "why_not_cached",
+]
 
 
 class _Request(NamedTuple):
@@ -76,6 +83,27 @@ def check_checkpoint(
     _find(model, revision, _Request(key, unsafe_pickle, False, only_check=True))
 
 
+def why_not_cached(model: str, unsafe_pickle: bool = False) -> str | None:
+    """Why a model of the Hub cannot be read from this disk; None if it can. No network is used.
+
+    Args:
+        model: Name on the Hub, which may end in `@` and a revision.
+        unsafe_pickle: Whether pickle weights are accepted.
+
+    Returns:
+        `not downloaded`, or what is wrong with the files that were.
+    """
+    named, revision = split_revision(model)
+    folder = cached(named, revision)
+    if folder is None:
+        return "not downloaded"
+    try:
+        _folder(folder, _Request("checkpoint", unsafe_pickle, False, only_check=True))
+    except InputError as error:
+        return str(error).replace(f"checkpoint={folder}: ", "").replace(f"{folder}: ", "")
+    return None
+
+
 def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
     path, key = Path(model), request.key
     of_key = "revision" if key == "model" else f"{key}_revision"
@@ -106,7 +134,13 @@ def _find(model: str, revision: str | None, request: _Request) -> Checkpoint:
     if request.only_check and not is_here:
         return Checkpoint(model, path, None, revision, "", {})
     folder = fetch(named, revision, request.unsafe_pickle, key, nearest_path(path))
-    return _folder(folder, request, model.replace("/", "__"), folder.name)
+    try:
+        return _folder(folder, request, model.replace("/", "__"), folder.name)
+    except InputError as error:
+        # Pickle files are not even downloaded without permission.
+        pickle = "; if it has only pickle weights (*.bin), unsafe_pickle=true permits them"
+        hint = pickle if "no weights here" in str(error) and not request.unsafe_pickle else ""
+        raise InputError(f"{error}{hint}") from None
 
 
 def served_model(name: str, backend: str) -> Checkpoint:

@@ -25,6 +25,22 @@ def split_revision(name: str) -> tuple[str, str | None]:
     return name, None
 
 
+def cached(model: str, revision: str | None) -> Path | None:
+    """The folder of a model that has been downloaded before; None if it has not. No network.
+
+    Args:
+        model: Name on the Hub.
+        revision: Branch, tag or commit.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(model, revision=revision, local_files_only=True))
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None
+
+
 def fetch(
     model: str, revision: str | None, unsafe_pickle: bool, key: str, advice: str = ""
 ) -> Path:

@@ -12,6 +12,7 @@ from kdbench.errors import InputError
 
 _JSON_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 _TEXTS = ("eos_token", "bos_token", "pad_token", "unk_token", "tokenizer_class")
+_FILES = ("tokenizer*", "vocab*", "merges.txt", "*.model", "*.tiktoken")
 _LARGEST_ID = 10_000_000  # twenty times the largest vocabulary in use
 
 
@@ -33,6 +34,7 @@ def load_tokenizer(checkpoint: Checkpoint, trust_remote_code: bool = False) -> A
     else:
         if (folder / "config.json").is_file():
             check_config(folder, trust_remote_code)
+        _check_there_is_one(folder)
         _check_files(folder)
     try:
         with one_line(checkpoint.place):
@@ -74,6 +76,20 @@ def check_end_tokens(checkpoint: Checkpoint, tokenizer: Any, model: Any) -> None
                 f"{checkpoint.path / 'generation_config.json'}: eos_token_id={ends} has the id "
                 f"{end}, but the model has {rows} tokens"
             )
+
+
+def _check_there_is_one(folder: Path) -> None:
+    """Check that a folder has a tokenizer; without one transformers makes an empty one up.
+
+    Raises:
+        InputError: It has none.
+    """
+    if not any(file for pattern in _FILES for file in folder.glob(pattern)):
+        raise InputError(
+            f"{folder}: no tokenizer here (tokenizer.json, or vocab.json and merges.txt); put the "
+            "weights into a folder together with the tokenizer of the model that they were "
+            "trained from"
+        )
 
 
 def _check_files(folder: Path) -> None:

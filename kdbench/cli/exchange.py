@@ -1,5 +1,6 @@
-"""The verbs that pass results on to other tools, or take them over: card, push, export, import."""
+"""The verbs for other tools' files: card, push, export and import of results, and data."""
 
+from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.app import verb
 from kdbench.system.console import say
 
@@ -86,3 +87,20 @@ def _import(arguments: list[str]) -> None:
     imported = import_run(parse(ImportSettings, arguments))
     for line in imported.lines():
         say(line)
+
+
+@verb("data", f"{_SETTINGS}:DataSettings", "path/to/minillm/data out=path/to/data", group="Make")
+def _data(arguments: list[str]) -> VerbAnswer:
+    """Turn the papers' data files into a folder for data=.
+
+    SOURCE is the value of source=. Texts stay as they are. Ids are those of their sources, so that
+    runs on any copy of a set compare prompt by prompt.
+    """
+    from kdbench.config import parse
+    from kdbench.exchange.papers.convert import convert
+    from kdbench.exchange.settings import DataSettings
+
+    settings = parse(DataSettings, arguments)
+    from kdbench.cli.shown.converted import converted_answer
+
+    return converted_answer(convert(settings), settings.dry_run)

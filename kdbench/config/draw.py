@@ -35,6 +35,11 @@ class RowKeys(Settings, group="Rows"):
     baselines: Path | None = Field(
         None, description="File of published numbers (default: the bundled published.yaml)"
     )
+    spread: bool = Field(
+        False,
+        description="Draw each measured score next to the published one of its row's name, and the "
+        "lowest and highest that papers give, of the groups in settings=",
+    )
 
 
 class ColumnKeys(Settings, group="Columns"):

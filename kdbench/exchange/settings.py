@@ -1,4 +1,4 @@
-"""Keys of `kdbench card`, `push`, `export` and `import`."""
+"""Keys of `kdbench card`, `push`, `export`, `import` and `data`."""
 
 import re
 from pathlib import Path
@@ -100,3 +100,18 @@ class ImportSettings(Settings, group="Options", positional=("file",)):
     )
     method: str | None = Field(None, description="Row label in tables (default: the name)")
     setting: str | None = Field(None, description="Setting that the run belongs to")
+
+
+class PapersDataKeys(Settings, group="Options"):
+    """Which of the papers' data are turned into a folder, and where it is."""
+
+    source: Path = Field(
+        description="Folder with the authors' files: data/ of MiniLLM's code, downloads of the "
+        "data sets MiniLLM/* of the Hub, or the Hub's cache"
+    )
+    out: Path = Field(Path("data"), description="Folder for data=")
+    sets: Names = Field((), description="Data sets to take, by task (default: all that are there)")
+
+
+class DataSettings(PapersDataKeys, DryRunKeys, positional=("source",)):
+    """`kdbench data SOURCE`: turn the papers' data files into a folder for `data=`."""

@@ -4,12 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from kdbench.filling.downloads import Download, download_lines, downloads
 from kdbench.filling.executor import Executor
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
 from kdbench.filling.state import state_of
 from kdbench.filling.times import estimated_seconds, recorded_times
 from kdbench.text import counted, duration
+
+PlannedStatus = Literal["done", "missing", "download", "unneeded"]
 
 
 @dataclass(frozen=True)
@@ -18,14 +21,15 @@ class PlannedNode:
 
     Attributes:
         key: Key of the node.
-        status: `done`, `missing` or `unneeded`.
+        status: `done`, `missing`, `download` (a checkpoint on the Hub that is needed and not on
+            this disk) or `unneeded`.
         seconds: Estimated wall time; None if it is not missing, or nothing similar was timed.
         needs: Keys of the nodes that it needs.
         resources: What it needs of a machine, as text; empty for a node that is not missing.
     """
 
     key: str
-    status: Literal["done", "missing", "unneeded"]
+    status: PlannedStatus
     seconds: float | None
     needs: tuple[str, ...]
     resources: str = ""
@@ -52,21 +56,27 @@ def planned_nodes(graph: Graph, executor: Executor | None = None) -> list[Planne
         executor: Where the nodes would run; None to leave out what they need there.
     """
     state, models = state_of(graph), graph.places.models
+    absent = {download.label for download in downloads(graph) if not download.is_data}
     timings = recorded_times(models)
     nodes = []
     for key, node in graph.nodes.items():
         missing = key in state.wanted
         log_line = last_line(log_of(node, models)) if missing else ""
         seconds = estimated_seconds(node, timings, log_line) if missing else None
-        status: Literal["done", "missing", "unneeded"] = "done" if key in state.done else "unneeded"
+        status: PlannedStatus = "done" if key in state.done else "unneeded"
         resources = executor.needed(node) if missing and executor is not None else ""
         status = "missing" if missing else status
+        status = "download" if node.is_given and node.label in absent else status
         nodes.append(PlannedNode(key, status, seconds, tuple(node.needs), resources))
     return nodes
 
 
 def dry_run_lines(
-    title: str, nodes: Sequence[PlannedNode], workers: int = 1, where: str = ""
+    title: str,
+    nodes: Sequence[PlannedNode],
+    workers: int = 1,
+    where: str = "",
+    missing: Sequence[Download] = (),
 ) -> Iterator[str]:
     """The lines of a dry run: each node's state, its estimated time, and the nodes it needs.
 
@@ -75,10 +85,13 @@ def dry_run_lines(
         nodes: Its nodes.
         workers: Nodes to run in parallel.
         where: Where they would run; empty if it goes without saying.
+        missing: What the Hub has and this disk does not.
     """
     estimates = {node.key: node.seconds for node in nodes if node.status == "missing"}
     done, unneeded = (sum(n.status == status for n in nodes) for status in ("done", "unneeded"))
     counts = f"{done} of {len(nodes)} done, {len(estimates)} missing"
+    fetched = sum(node.status == "download" for node in nodes)
+    counts += f", {fetched} to download" if fetched else ""
     yield f"{title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
     width = max(len(node.key) for node in nodes)
     for node in nodes:
@@ -86,6 +99,7 @@ def dry_run_lines(
     if where and estimates:
         yield f"runs on {where}"
     yield from _total(estimates, workers)
+    yield from download_lines(missing)
 
 
 def _total(estimates: Mapping[str, float | None], workers: int) -> Iterator[str]:

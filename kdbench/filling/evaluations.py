@@ -1,6 +1,6 @@
 """The evaluations of a table as nodes."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kdbench.config import EvalSettings, TeacherKeys, build
@@ -70,7 +70,15 @@ def evaluation_node(
     # Rows share the teacher's responses and the floor's numbers, which are made once, before.
     shared = [known[node.label] for node in models[1:]]
     place = basis.places.results / MARKS / f"{slug(model.label)}-{fingerprint[:DIGITS]}.json"
-    return EvaluateNode(model.label, keys_of([*models, *shared]), fingerprint, place, settings)
+    needs = keys_of([*models, *shared])
+    return EvaluateNode(model.label, needs, fingerprint, place, _permitted(settings, models))
+
+
+def _permitted(settings: EvalSettings, models: Sequence[ModelNode]) -> EvalSettings:
+    """The settings with the permission that one of the models has; no number depends on it."""
+    if not any(isinstance(model, CheckpointNode) and model.unsafe_pickle for model in models):
+        return settings
+    return settings.model_copy(update={"unsafe_pickle": True})
 
 
 def _settings(

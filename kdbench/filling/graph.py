@@ -164,4 +164,4 @@ def _check_checkpoints(spec: TableSpec) -> None:
     """Check that the named checkpoints exist, before any of them is hashed."""
     for entry in (spec.teacher, spec.student, *spec.rows):
         if entry is not None and entry.checkpoint is not None:
-            check_checkpoint(entry.checkpoint, key="checkpoint")
+            check_checkpoint(entry.checkpoint, None, entry.unsafe_pickle, key="checkpoint")

@@ -68,14 +68,16 @@ def model_node(
     if is_hub_name(entry.checkpoint):  # fetched only when needed; the name identifies it
         given = read_given_card(entry.card) if entry.card else None
         label = label or (given and given.row_label) or entry.checkpoint.replace("/", "__")
-        place = Path(entry.checkpoint)
-        return CheckpointNode(label, (), digest(entry.checkpoint), place, entry.card)
+        place, name = Path(entry.checkpoint), digest(entry.checkpoint)
+        return CheckpointNode(label, (), name, place, entry.card, entry.unsafe_pickle)
     # Code that may run in an evaluation is a part of what was evaluated.
-    checkpoint = find_checkpoint(entry.checkpoint, key="checkpoint", trust_remote_code=True)
+    checkpoint = find_checkpoint(
+        entry.checkpoint, None, entry.unsafe_pickle, key="checkpoint", trust_remote_code=True
+    )
     checkpoint = with_given_card(checkpoint, entry.card)
     label = label or checkpoint.card.get("method") or checkpoint.name
     card = entry.card or card_beside(checkpoint)
-    return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path, card)
+    return CheckpointNode(label, (), checkpoint.sha256, checkpoint.path, card, entry.unsafe_pickle)
 
 
 def _training(

@@ -83,12 +83,14 @@ class CheckpointNode(Node):
     Attributes:
         place: Folder of the checkpoint, or its name on the hub.
         card: File of its card, if another tool trained it.
+        unsafe_pickle: Whether the table permits to read its pickle weights.
     """
 
     kind: ClassVar[str] = "checkpoint"
     is_given: ClassVar[bool] = True
 
     card: Path | None = None
+    unsafe_pickle: bool = False
 
     @property
     def row(self) -> str:

@@ -50,6 +50,14 @@ class Entry(Settings):
         description="card of a checkpoint that another tool trained (default: kdbench.yaml next "
         "to the weights)",
     )
+    unsafe_pickle: bool = Field(
+        False, description="permission to read pickle weights (*.bin) of the checkpoint"
+    )
+    reported_as: str | None = Field(
+        None,
+        description="published row that reports this model, for spread: (default: that of the "
+        "row's label)",
+    )
     train: dict[str, Any] | None = Field(None, description="keys of `kdbench train`")
     against: str | None = Field(
         None, description="label of the row with which the method's mechanism is compared"
@@ -76,6 +84,8 @@ class Entry(Settings):
             raise ValueError("give either checkpoint: or train:")
         if self.card is not None and self.checkpoint is None:
             raise ValueError("card: is for a checkpoint:; kdbench train writes its own")
+        if self.unsafe_pickle and self.checkpoint is None:
+            raise ValueError("unsafe_pickle: is for a checkpoint:; put it below train: instead")
         return self
 
 
@@ -149,6 +159,19 @@ class TableSpec(Settings):
     certainty: Literal["verified", "second_hand", "all"] = Field(
         "verified", description="which published numbers to show, as published= of `kdbench table`"
     )
+
+    spread: bool = Field(
+        False,
+        description="whether to show, below the table, each row's scores next to what the groups "
+        "of published: report of it, and how far their sources disagree",
+    )
+
+    @field_validator("spread")
+    @classmethod
+    def _has_groups(cls, value: bool, others: ValidationInfo) -> bool:
+        if value and not others.data.get("published"):
+            raise ValueError("needs published:, the group of rows to compare with")
+        return value
 
     @field_validator("train_seeds", mode="wrap")
     @classmethod

@@ -11,6 +11,7 @@ from kdbench.distillation.card import CARD
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.choice import choose_executor
 from kdbench.filling.data_sets import check_data_sets
+from kdbench.filling.downloads import check_downloads, downloads
 from kdbench.filling.dry_run import PlannedNode, dry_run_lines, planned_nodes
 from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
@@ -19,6 +20,7 @@ from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
 from kdbench.filling.mechanisms import check_mechanisms
 from kdbench.filling.nodes import ModelNode, TrainNode
 from kdbench.filling.progress import ProgressView
+from kdbench.filling.published import check_reported, next_to_published, with_block
 from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
@@ -44,14 +46,13 @@ from kdbench.tables import Table, build_table
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.reported import published_groups
+from kdbench.tables.side_by_side_table import SideBySide
 from kdbench.tables.write import whole_file
 from kdbench.task import TITLES, data_folder
 from kdbench.trackers import check_trackers, prepare_trackers, track_run
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_BEGIN, _END = "<!-- kdbench:begin mechanisms -->", "<!-- kdbench:end mechanisms -->"
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Filled:
         drawn: The table; None if nothing was drawn.
         planned: The nodes of a dry run.
         mechanisms: Whether methods moved what they should; None if no row has `against`.
+        published: The scores next to published ones; None without `spread`.
         rows: The teacher and the models of all rows, those that were measured.
     """
 
@@ -91,13 +93,14 @@ class Filled:
     drawn: Table | None = None
     planned: tuple[PlannedNode, ...] = ()
     mechanisms: MechanismTable | None = None
+    published: SideBySide | None = None
     rows: tuple[FilledRow, ...] = ()
 
     @property
     def text(self) -> str:
         """Lines of the dry run, or the table as a terminal shows it with what is below it."""
-        tables = [table for table in (self.drawn, self.mechanisms) if table is not None]
-        return "\n".join([*map(str, tables), self.notes])
+        tables = (self.drawn, self.published, self.mechanisms)
+        return "\n".join([*(str(table) for table in tables if table is not None), self.notes])
 
     def __repr__(self) -> str:
         return self.text.rstrip("\n")
@@ -160,9 +163,12 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     graph = Graph(spec, places, execution, settings.rows)
     executor = make_executor(places.models, Needs(graph).of)
     if plans:
-        nodes = planned_nodes(graph, executor)
-        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, executor.describe())
+        nodes, missing = planned_nodes(graph, executor), downloads(graph)
+        where = executor.describe()
+        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, where, missing)
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
+    if settings.executor == "local":  # other machines have caches of their own
+        check_downloads(downloads(graph))
     prepare_trackers(settings.report_to)
     with ProgressView(graph, executor.slots) as view:
         state = do_missing(graph, executor, view, settings.retries)
@@ -226,6 +232,7 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
     for group_id in spec.published:
         if group_id not in known:
             raise InputError(f"{file}: published: '{group_id}': {nearest(group_id, known)}")
+    check_reported(spec, file)
     if set(spec.tasks) <= set(TITLES):  # other tasks can have metrics of their own
         try:
             chosen_columns(settings, ())
@@ -281,22 +288,22 @@ def _drawn(graph: Graph, state: State, rows: Sequence[SpecRow]) -> Filled:
     table = build_table(build(TableSettings, settings), runs)
     compares = spec.mechanisms and any(row.entry.against for row in rows)
     mechanisms = mechanism_table(spec, rows, runs) if compares else None
+    published = next_to_published(spec, table) if spec.spread else None
     file = places.results / "TABLE.md"
     watch(file)
-    put_output(file, _with_mechanisms(whole_file(file, "md", table.render("md")), mechanisms))
-    notes = f"{failures}table written to {file}\n"
-    return Filled(notes, state.failed, file, table, mechanisms=mechanisms, rows=tuple(filled_rows))
-
-
-def _with_mechanisms(text: str, mechanisms: MechanismTable | None) -> str:
-    """The text of the table's file with the table of mechanisms in a block of its own."""
-    before, begin, rest = text.partition(f"\n{_BEGIN}\n")
-    _, end, after = rest.partition(f"{_END}\n")
-    if begin and not end:
-        raise InputError(f"TABLE.md: has a line '{_BEGIN}' and no line '{_END}' after it")
-    if mechanisms is None:
-        return before + after
-    return f"{before}\n{_BEGIN}\n{mechanisms.render('md')}{_END}\n{after}"
+    text = whole_file(file, "md", table.render("md"))
+    text = with_block(text, "published", None if published is None else published.render("md"))
+    drawn = None if mechanisms is None else mechanisms.render("md")
+    put_output(file, with_block(text, "mechanisms", drawn))
+    return Filled(
+        f"{failures}table written to {file}\n",
+        state.failed,
+        file,
+        table,
+        mechanisms=mechanisms,
+        published=published,
+        rows=tuple(filled_rows),
+    )
 
 
 def _metric(runs: Sequence[StoredRun]) -> str:

@@ -121,13 +121,14 @@ def _column_cell(
     elif column.metric == JUDGE:
         cells = [_judge_cell(row, task, show) for task in column.tasks]
     elif column.metric == published.metric:
-        cells = [_score_cell(row, task, show) for task in column.tasks]
+        cells = [score_cell(row, task, show) for task in column.tasks]
     else:
         return None
     return _average([cell or None for cell in cells]) if column.mean else cells[0] or None
 
 
-def _score_cell(row: PublishedRow, task: str, show: Show) -> Cell | None:
+def score_cell(row: PublishedRow, task: str, show: Show) -> Cell | None:
+    """The score of a row on a task; None if it is not reported, or not to be shown."""
     if task not in row.values:
         return None
     certainty = row.certainty_of(task)

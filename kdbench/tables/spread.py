@@ -67,8 +67,8 @@ def spreads(path: Path | None = None, least_sources: int = 2) -> list[ScoreSprea
         for method in dict.fromkeys(row.name for row in setting.rows if row.role != "composite"):
             rows = [row for row in setting.rows if row.name == method]
             for column in published.columns:
-                cells = [row for row in rows if _counts(row, column)]
-                sources = _sources(published, cells)
+                cells = [row for row in rows if counts(row, column)]
+                sources = distinct_sources(published, cells)
                 if len(sources) >= least_sources:
                     scores = tuple(row.values[column] for row in cells)
                     found.append(
@@ -77,11 +77,12 @@ def spreads(path: Path | None = None, least_sources: int = 2) -> list[ScoreSprea
     return found
 
 
-def _counts(row: PublishedRow, column: str) -> bool:
+def counts(row: PublishedRow, column: str) -> bool:
+    """Whether a row reports a score that counts: one that is not from memory."""
     return column in row.values and row.certainty_of(column) != "unverified"
 
 
-def _sources(published: Published, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
+def distinct_sources(published: Published, rows: Sequence[PublishedRow]) -> tuple[str, ...]:
     """The titles of the sources, of which several revisions of one address count once."""
     sources = [published.sources[row.source] for row in rows]
     return tuple({source.url or source.title: source.title for source in sources}.values())

@@ -27,11 +27,11 @@ def check_tasks(names: Sequence[str], data: Path | None = None) -> None:
             continue
         if name not in known and not Path(name).exists():
             task_definition(name)  # raises with the nearest name
-        elif folder is not None and name in known and _is_of_papers(known[name]):
+        elif folder is not None and name in known and is_of_papers(known[name]):
             _check_data(name, folder)
 
 
-def _is_of_papers(file: Path) -> bool:
+def is_of_papers(file: Path) -> bool:
     """Whether a task is one of the papers', whose data sets have the names of their tasks."""
     return file.stem in TITLES and file.resolve().is_relative_to(bundled("tasks").resolve())
 

@@ -32,6 +32,7 @@ from kdbench.config.kld import KldSettings
 from kdbench.config.look import LsSettings, ShowSettings
 from kdbench.config.pack import PackSettings
 from kdbench.doctor.settings import DoctorSettings
+from kdbench.exchange.settings import DataSettings
 from kdbench.judging.settings import JudgeSettings
 from kdbench.methods import Method, methods
 from kdbench.version import __version__
@@ -58,6 +59,7 @@ SETTINGS = {
     "kld": KldSettings,
     "ls": LsSettings,
     "show": ShowSettings,
+    "data": DataSettings,
 }
 
 

@@ -1,12 +1,18 @@
 """The bundled recipes and the list of published checkpoints."""
 
+import re
+from pathlib import Path
+
 import pytest
 import yaml
 
 import kdbench
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
+from kdbench.filling.published import check_reported
+from kdbench.filling.spec import find_spec, read_spec
 from kdbench.methods import methods
 from kdbench.system.bundled import bundled
+from kdbench.tables.published import read_published
 
 PAPERS = {"sft", "kd", "seqkd", "imitkd", "gkd", "minillm", "distillm", "classmate"}
 TOY = {"limit": 16, "batch_size": 8, "steps": 2, "validation_limit": 4}
@@ -91,3 +97,36 @@ def test_the_zoo_names_settings_of_the_published_table() -> None:
             names.append(checkpoint["model"])
     assert "MiniLLM/MiniLLM-gpt2-120M" in names
     assert all(name.count("/") == 1 for name in names)
+
+
+def test_tables_name_checkpoints_of_the_zoo_at_its_revisions() -> None:
+    """A misspelt name or an unpinned revision would only show when it is downloaded."""
+    zoo = yaml.safe_load((bundled("baselines") / "zoo.yaml").read_text("utf-8"))
+    known = {
+        checkpoint["model"]: checkpoint
+        for setting in zoo["settings"]
+        for checkpoint in [setting["teacher"], setting["initial"], *setting["students"]]
+    }
+    named = []
+    for file in sorted((bundled("baselines") / "tables").glob("*.yaml")):
+        table = yaml.safe_load(file.read_text("utf-8"))
+        for entry in [table.get("teacher"), table.get("student"), *table.get("rows", [])]:
+            place = entry.get("checkpoint", "") if isinstance(entry, dict) else entry or ""
+            if "/" not in place or place.startswith(("runs/", "path/")):
+                continue
+            model, _, revision = place.partition("@")
+            checkpoint = known[model]
+            assert revision == checkpoint.get("revision", ""), (file.name, model)
+            assert entry.get("unsafe_pickle", False) == (checkpoint["weights"] == "pickle")
+            named.append(model)
+    assert "MiniLLM/teacher-gpt2-1.5B" in named
+    pinned = [row["revision"] for row in known.values() if "revision" in row]
+    assert all(re.fullmatch(r"[0-9a-f]{40}", revision) for revision in pinned)
+
+
+def test_the_papers_table_compares_with_rows_that_are_published() -> None:
+    spec = read_spec(find_spec("gpt2-120m"))
+    check_reported(spec, Path("gpt2-120m.yaml"))
+    (setting,) = [s for s in read_published(None).settings if s.id == spec.published[0]]
+    methods = {row.method for row in setting.rows}
+    assert {spec.teacher.label, *(row.label for row in spec.rows)} <= methods

@@ -45,6 +45,7 @@ from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.doctor.settings import read_doctor
 from kdbench.exchange.settings import (
     CardSettings,
+    DataSettings,
     ExportSettings,
     ImportSettings,
     PushSettings,
@@ -86,6 +87,7 @@ SETTINGS = {
     "demo": config.DemoSettings,
     "ls": LsSettings,
     "show": ShowSettings,
+    "data": DataSettings,
 }
 
 

@@ -14,17 +14,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from inline import worked
 
 from kdbench.config import FillSettings, MechanismSettings
 from kdbench.errors import InputError
 from kdbench.filling.dry_run import dry_run_lines, planned_nodes
-from kdbench.filling.executor import Executor
 from kdbench.filling.executors.local import LocalExecutor
-from kdbench.filling.fill import do_missing
 from kdbench.filling.graph import Graph, Places
 from kdbench.filling.logs import last_line, log_of
-from kdbench.filling.nodes import Node, TrainNode
-from kdbench.filling.progress import ProgressView
+from kdbench.filling.nodes import TrainNode
 from kdbench.filling.spec import Entry, read_spec
 from kdbench.filling.state import State, state_of
 from kdbench.filling.stored_mechanisms import mechanisms
@@ -32,28 +30,6 @@ from kdbench.filling.table import fill
 from kdbench.filling.times import recorded_times
 from kdbench.filling.work import NodeResult, do
 from kdbench.toy.models import World
-
-
-class Inline(Executor):
-    """An executor that runs each node immediately, in this process."""
-
-    def __init__(self, models: Path, slots: int = 1):
-        super().__init__(slots, models)
-        self.slots, self._models = slots, models
-        self.begun: list[str] = []
-        self._ended: list[NodeResult] = []
-
-    def submit(self, node: Node) -> None:
-        self.begun.append(node.key)
-        self._ended.append(do(node, self._models))
-
-    def finished(self, timeout: float) -> list[NodeResult]:
-        del timeout
-        ended, self._ended = self._ended, []
-        return ended
-
-    def close(self) -> None:
-        pass
 
 
 @pytest.fixture
@@ -87,13 +63,6 @@ def file(world: World, tmp_path: Path) -> Path:
 def graph(file: Path, tmp_path: Path) -> Graph:
     spec = read_spec(file)
     return Graph(spec, Places(tmp_path / "models", tmp_path / "results", spec.data))
-
-
-def worked(graph: Graph) -> tuple[list[str], dict[str, str]]:
-    executor = Inline(graph.places.models)
-    with ProgressView(graph) as view:
-        state = do_missing(graph, executor, view)
-    return executor.begun, state.failed
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -183,7 +183,7 @@ FUNCTIONS = [
         "The table, which `print` and a notebook show.",
         "Unreadable results or baselines, unknown settings, or an empty table.",
         ["results"],
-        frozenset({"out", "format", "block", "check"}),
+        frozenset({"out", "format", "block", "check", "spread"}),
     ),
     Function(
         "report",

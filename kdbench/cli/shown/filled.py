@@ -7,7 +7,12 @@ from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_fill
 from kdbench.cli.shown.listing import list_lines
 from kdbench.cli.shown.mechanisms import print_mechanisms
-from kdbench.cli.shown.table import print_table, table_document
+from kdbench.cli.shown.table import (
+    print_side_by_side,
+    print_table,
+    side_by_side_document,
+    table_document,
+)
 from kdbench.system.console import say
 from kdbench.system.layout import output_width
 
@@ -31,6 +36,9 @@ def filled_answer(filled: "Filled", code: int) -> VerbAnswer:
 def _show(filled: "Filled") -> None:
     if filled.drawn is not None:
         print_table(filled.drawn, f"a wider terminal, a pipe, or {filled.table}")
+        say("")
+    if filled.published is not None:
+        print_side_by_side(filled.published)
         say("")
     if filled.mechanisms is not None:
         print_mechanisms(filled.mechanisms)
@@ -60,6 +68,8 @@ def _document(filled: "Filled") -> dict[str, Any]:
 
         table = filled.mechanisms
         document |= {"mechanisms": records(table), "mechanism_notes": notes(table)}
+    if filled.published is not None:
+        document |= {"published": side_by_side_document(filled.published)}
     if filled.drawn is not None:
         return document
     document |= {"dry_run": not filled.failed, "lines": filled.notes.splitlines()}

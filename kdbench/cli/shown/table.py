@@ -11,6 +11,7 @@ from kdbench.system.outputs import STANDARD_OUTPUT, is_standard_output, is_strea
 
 if TYPE_CHECKING:
     from kdbench.tables import Table
+    from kdbench.tables.side_by_side_table import SideBySide
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class DrawnTable:
     """
 
     settings: TableSettings
-    table: "Table"
+    table: "Table | SideBySide"
     form: str
     diff: str
     unshown: tuple[str, ...]
@@ -44,7 +45,7 @@ class DrawnTable:
         out = self.settings.out
         if out is None or is_standard_output(out):
             if self.form == "terminal":
-                print_table(self.table)
+                _print(self.table)
             else:
                 put_output(STANDARD_OUTPUT, self.table.render(self.form))
         elif self.settings.check:
@@ -56,7 +57,7 @@ class DrawnTable:
         """The table, for JSON."""
         out = self.settings.out
         known = {} if out is None or is_stream(out) else {"out": out, "changed": bool(self.diff)}
-        return {**known, **table_document(self.table), "not_shown": self.unshown}
+        return {**known, **_document(self.table), "not_shown": self.unshown}
 
 
 def draw_table(settings: TableSettings) -> DrawnTable:
@@ -69,12 +70,13 @@ def draw_table(settings: TableSettings) -> DrawnTable:
         InputError: As for `build_table`, or for the file.
     """
     from kdbench.store.runs import stored_runs
-    from kdbench.tables import build_table, unshown_tasks
+    from kdbench.tables import build_side_by_side, build_table, unshown_tasks
     from kdbench.tables.write import form_of, stale_diff, whole_file
 
     form = form_of(settings.out, settings.format)
     runs = list(stored_runs(settings.results, in_parts=True))
-    table = build_table(settings, runs)
+    table: Table | SideBySide
+    table = build_side_by_side(settings, runs) if settings.spread else build_table(settings, runs)
     unshown = tuple(unshown_tasks(settings, runs))
     out, diff = settings.out, ""
     if out is not None and is_stream(out) and not is_standard_output(out):
@@ -85,6 +87,23 @@ def draw_table(settings: TableSettings) -> DrawnTable:
         if diff and not settings.check:
             put_output(out, text)
     return DrawnTable(settings, table, form, diff, unshown)
+
+
+def _print(table: "Table | SideBySide") -> None:
+    from kdbench.tables.side_by_side_table import SideBySide
+
+    if isinstance(table, SideBySide):
+        print_side_by_side(table)
+    else:
+        print_table(table)
+
+
+def _document(table: "Table | SideBySide") -> dict[str, Any]:
+    from kdbench.tables.side_by_side_table import SideBySide
+
+    if isinstance(table, SideBySide):
+        return side_by_side_document(table)
+    return table_document(table)
 
 
 def print_table(table: "Table", way: str | None = None) -> None:
@@ -98,6 +117,21 @@ def print_table(table: "Table", way: str | None = None) -> None:
 
     for line in terminal_lines(table, output_width(), way or ERROR_KEYS):
         say_styled(line)
+
+
+def print_side_by_side(table: "SideBySide") -> None:
+    """Print own scores next to published ones on standard output; on a terminal they fit."""
+    from kdbench.tables.side_by_side_table import lines
+
+    for line in lines(table, output_width()):
+        say_styled(line)
+
+
+def side_by_side_document(table: "SideBySide") -> dict[str, Any]:
+    """Own scores next to published ones for JSON, and the notes."""
+    from kdbench.tables.side_by_side_table import notes, records
+
+    return {"title": table.found.title, "scores": records(table), "notes": notes(table)}
 
 
 def table_document(table: "Table") -> dict[str, Any]:
