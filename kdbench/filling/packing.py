@@ -13,7 +13,7 @@ from kdbench.filling.rows import plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.tasks import shown_tasks
 from kdbench.metrics import base_of
-from kdbench.store.packing import Choice, GatheredPack, Kept, check_packable, gather_pack
+from kdbench.store.packing import GatheredPack, Kept, MetricChoice, check_packable, gather_pack
 from kdbench.store.packs import PACK, write_pack
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.column import Column
@@ -101,7 +101,7 @@ def _place(settings: PackSettings) -> tuple[TableSpec | None, Path]:
     return spec, settings.results or spec.results or Path("results") / file.stem
 
 
-def _choice(spec: TableSpec | None, settings: PackSettings, results: Path) -> Choice:
+def _choice(spec: TableSpec | None, settings: PackSettings, results: Path) -> MetricChoice:
     """What is kept: the metrics that the keys name; else those of the table, or all without one."""
     runs = list(stored_runs(results))
     if settings.metrics or spec is None:

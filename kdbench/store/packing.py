@@ -14,7 +14,7 @@ from kdbench.system.files import read_json, sha256_of_file
 
 Kept = Literal["whole", "number", "none"]
 """What is kept of a metric: all, its mean but no numbers of documents, or nothing."""
-Choice = Callable[[str, str], Kept]
+MetricChoice = Callable[[str, str], Kept]
 """What is kept of a task's metric, both by name."""
 
 
@@ -33,7 +33,7 @@ class GatheredPack:
     unfinished: tuple[str, ...]
 
 
-def gather_pack(results: Path, choice: Choice) -> GatheredPack:
+def gather_pack(results: Path, choice: MetricChoice) -> GatheredPack:
     """Read the runs of a folder, those that are packed there already among them.
 
     The number of a task's main metric is always kept. Documents and curves stay with whole metrics,
