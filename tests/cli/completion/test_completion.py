@@ -65,7 +65,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("train method=gkd student_", ["student_fraction=", "student_quantization="]),
         ("train method=sft student_", ["student_quantization="]),
         ("train toy/gk", ["toy/gkd"]),
-        ("fill to", ["toy-all", "toy-builders", "toy-frontier", "toy"]),
+        ("fill toy-b", ["toy-builders"]),
         ("doctor ", ["eval", "train"]),
         ("doctor train met", ["method="]),
         ("doctor eval m skip=over", ["skip=overlap"]),

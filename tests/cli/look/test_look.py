@@ -258,7 +258,7 @@ def test_what_an_explanation_holds() -> None:
         "  student_fraction=  share of batches that are student samples (number, default\n" in text
     )
     assert "arXiv 2306.13649" in text
-    assert "recipes     gpt2-120m/gkd, smollm2-135m/gkd, toy/gkd\n" in text
+    assert "recipes     gemma3-270m/gkd, gpt2-120m/gkd, smollm2-135m/gkd, toy/gkd\n" in text
     required = out("methods", "mst")
     assert (
         "teachers=         checkpoints of the teachers, two or more (value, required)" in required
