@@ -64,6 +64,7 @@ def time_training(recipe: Recipe, scratch: Path, timed: int) -> TrainingTiming:
         one = _time_stage(recipe, ingredients, run, last, costs, timed)
         found.append(one)
         if run is not stages[-1]:  # the next stage begins with its student, or learns from it
+            one.trainer.evaluate()  # without a validation after a step no student is kept
             run.keep(one.trainer, run.record(one.trainer, (), Phases()))
     total, work = sum(run.steps for run in stages), found[0].trainer.work
     once = {name: costs.cost(name) for name in sorted(costs.seconds)}

@@ -52,6 +52,12 @@ def test_the_teacher_answers_only_the_prompts_of_the_timed_steps(world, tmp_path
     assert not (tmp_path / "shared").exists()  # a real training would take them for its own
 
 
+def test_each_stage_is_timed_and_counts_by_its_steps(world, tmp_path):
+    found = time_training(recipe(world, "iterated", generations=2), tmp_path / "scratch", 1)
+    assert [stage.share for stage in found.stages] == [0.5, 0.5]
+    assert [len(stage.steps) for stage in found.stages] == [1, 1]
+
+
 def test_a_training_of_one_step_cannot_be_timed(world, tmp_path):
     with pytest.raises(InputError, match="has 1 steps; to be timed it needs 2"):
         time_training(recipe(world, "sft", steps=1), tmp_path / "scratch", 2)

@@ -93,11 +93,16 @@ def find_bench(spec: TableSpec, settings: FillSettings, file: Path) -> Bench:
         InputError: A model or the data do not exist.
     """
     world = world_of(spec)
-    if world is not None and world.missing():
-        raise InputError(f"its world in {world.folder} is not made; kdbench fill makes it")
-    places = places_of(settings, spec, file.stem)
     keys = {"device": settings.device, "plugins": settings.plugins}
-    graph = Graph(spec, places, {key: value for key, value in keys.items() if value})
+    try:
+        places = places_of(settings, spec, file.stem)
+        graph = Graph(spec, places, {key: value for key, value in keys.items() if value})
+    except InputError as error:
+        if world is None or not world.missing():
+            raise
+        raise InputError(
+            f"{error}; the table's world in {world.folder} is not whole: kdbench fill makes it"
+        ) from None
     recipes, missing = dict[str, Recipe](), dict[str, str]()
     for node in graph.rows:
         if not isinstance(node, TrainNode) or node.row in recipes:
