@@ -43,7 +43,8 @@ def answered_table(runs: RunsBySeed, undistilled: str | None, place: str) -> Ans
     """Read who is right, of all rows that compare with the undistilled student.
 
     Rows that began from another student or learned from another teacher are left out, and so are
-    those that lack a training seed of the undistilled student, or a task.
+    those that lack a training seed of the undistilled student, or a task, and those that were
+    measured on other prompts or compared with another teacher.
 
     Args:
         runs: The runs of the table.
@@ -122,6 +123,12 @@ def _why_not(
         return "with fewer training seeds"
     if not all(_has(by_seed, task, CELLS) for task in tasks):
         return "not measured on all tasks"
+    for task in tasks:
+        own, others = ([run.results[task] for run in of.values()] for of in (by_seed, base))
+        if len({str(result.fingerprint) for result in (*own, *others)}) > 1:
+            return "measured on other prompts"
+        if len({_teacher_sha256(result) for result in (*own, *others)} - {None}) > 1:
+            return "compared with another teacher"
     one, other = next(iter(by_seed.values())), next(iter(base.values()))
     starts = _word(one, "train", "student"), _word(other, "train", "student")
     if None not in starts and starts[0] != starts[1]:
@@ -130,6 +137,11 @@ def _why_not(
     if None not in teachers and teachers[0] != teachers[1]:
         return "with another teacher"
     return None
+
+
+def _teacher_sha256(result: TaskResult) -> str | None:
+    """The hash of the teacher that a result was compared with; None if it has none."""
+    return (result.teacher or {}).get("sha256")
 
 
 def _word(run: StoredRun, verb: str, key: str) -> str | None:
