@@ -123,12 +123,8 @@ def _why_not(
         return "with fewer training seeds"
     if not all(_has(by_seed, task, CELLS) for task in tasks):
         return "not measured on all tasks"
-    for task in tasks:
-        own, others = ([run.results[task] for run in of.values()] for of in (by_seed, base))
-        if len({str(result.fingerprint) for result in (*own, *others)}) > 1:
-            return "measured on other prompts"
-        if len({_teacher_sha256(result) for result in (*own, *others)} - {None}) > 1:
-            return "compared with another teacher"
+    if reason := _measured_otherwise((*by_seed.values(), *base.values()), tasks):
+        return reason
     one, other = next(iter(by_seed.values())), next(iter(base.values()))
     starts = _word(one, "train", "student"), _word(other, "train", "student")
     if None not in starts and starts[0] != starts[1]:
@@ -139,9 +135,16 @@ def _why_not(
     return None
 
 
-def _teacher_sha256(result: TaskResult) -> str | None:
-    """The hash of the teacher that a result was compared with; None if it has none."""
-    return (result.teacher or {}).get("sha256")
+def _measured_otherwise(runs: Sequence[StoredRun], tasks: Sequence[str]) -> str | None:
+    """What differs in how runs were measured; None if nothing does."""
+    for task in tasks:
+        results = [run.results[task] for run in runs]
+        if len({str(result.fingerprint) for result in results}) > 1:
+            return "measured on other prompts"
+        # A teacher on a server has no hash.
+        if len({(result.teacher or {}).get("sha256") for result in results} - {None}) > 1:
+            return "compared with another teacher"
+    return None
 
 
 def _word(run: StoredRun, verb: str, key: str) -> str | None:

@@ -51,5 +51,7 @@ def test_rows_that_were_measured_on_other_prompts_are_refused(tmp_path):
     put_rows(tmp_path)
     for seed in (10, 11):
         put(tmp_path, "GKD", seed, 5.0, prompts="others")
-    with pytest.raises(InputError, match="here: KD was measured on other prompts of dolly than GKD"):
+    with pytest.raises(
+        InputError, match="here: KD was measured on other prompts of dolly than GKD"
+    ):
         seed_scores(runs_in(tmp_path), "rougeL", "here")
