@@ -168,8 +168,9 @@ def _true_means_alone(table: _Table, draws: int, rng: np.random.Generator) -> np
     observed = (table.means**2).sum() / rng.chisquare(len(table.means) - 1, draws)
     kept = np.clip(1 - noise / observed, 0, 1)[:, None]
     spread = np.sqrt(kept * noise[:, None])
-    drawn: np.ndarray = kept * table.means
-    return drawn + spread * rng.standard_normal(drawn.shape)
+    shape = draws, len(table.means)
+    drawn: np.ndarray = kept * table.means + spread * rng.standard_normal(shape)
+    return drawn
 
 
 def _covariances(means: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

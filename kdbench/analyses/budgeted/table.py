@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kdbench.analyses.seeded.scores import check_prompts
 from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.fingerprints import digest, non_defaults
@@ -91,7 +92,8 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
         wanted: Which rows are asked for.
 
     Raises:
-        InputError: The file is wrong, it has no results, or a label or the metric is unknown.
+        InputError: The file is wrong, it has no results, a label or the metric is unknown, or rows
+            were measured on different prompts.
     """
     recipes = _recipes(spec, wanted.plugins)
     labels = [label for label, _ in recipes]
@@ -129,6 +131,7 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
             f"metric={wanted.metric}: no task has it in every run of stored={results}; name one "
             "that the table measures"
         )
+    check_prompts({row.label: row.runs for row in rows}, tasks, f"stored={results}")
     known = every[0].results[tasks[0]].metrics[wanted.metric]
     if known.direction == "none":
         raise InputError(f"metric={wanted.metric}: is neither better nor worse; name another")

@@ -123,7 +123,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         raise InputError(
             f"{place}: no task has {metric} in every run; metric= names another, as rougeL"
         )
-    _check_prompts(kept, tasks, place)
+    check_prompts(kept, tasks, place)
     scores = [
         [np.mean([run.results[task].metrics[metric].value for task in tasks]) for run in row]
         for row in table
@@ -141,8 +141,13 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
     )
 
 
-def _check_prompts(runs: RunsBySeed, tasks: Sequence[str], place: str) -> None:
+def check_prompts(runs: RunsBySeed, tasks: Sequence[str], place: str) -> None:
     """Check that all recipes were measured alike, on the same prompts.
+
+    Args:
+        runs: The recipes' runs.
+        tasks: Tasks that all of them have.
+        place: Where they are from, for messages.
 
     Raises:
         InputError: One was not.
