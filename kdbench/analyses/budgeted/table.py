@@ -107,18 +107,8 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
         )
     runs = current_runs(list(stored_runs(results, in_parts=True)), spec.setting or spec.title)
     baseline = _baseline(spec, wanted.baseline, recipes)
-    rows, left_out = list[BudgetRow](), list[str]()
-    for label, recipe in recipes:
-        if wanted.rows and label not in (*wanted.rows, baseline):
-            continue
-        own = {run.training_seed: run for run in runs if run.method == label}
-        by_seed = {seed: run for seed, run in own.items() if seed is not None}
-        if recipe is None:
-            left_out.append(f"{label} (a given checkpoint, whose training is not known)")
-        elif not by_seed:
-            left_out.append(f"{label} (no results)")
-        else:
-            rows.append(BudgetRow(label, _keys_of(recipe), by_seed))
+    asked = {*wanted.rows, baseline} if wanted.rows else set(labels)
+    rows, left_out = _with_results([one for one in recipes if one[0] in asked], runs)
     if baseline not in [row.label for row in rows]:
         raise InputError(
             f"stored={results}: no result of {baseline}, which the others are compared with; "
@@ -139,6 +129,23 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     return BudgetTable(
         tuple(rows), baseline, tuple(tasks), wanted.metric, lower, known.unit, tuple(left_out)
     )
+
+
+def _with_results(
+    recipes: Sequence[tuple[str, Recipe | None]], runs: Sequence[StoredRun]
+) -> tuple[list[BudgetRow], list[str]]:
+    """The rows that were trained and measured; and why others are left out."""
+    rows, left_out = list[BudgetRow](), list[str]()
+    for label, recipe in recipes:
+        own = {run.training_seed: run for run in runs if run.method == label}
+        by_seed = {seed: run for seed, run in own.items() if seed is not None}
+        if recipe is None:
+            left_out.append(f"{label} (a given checkpoint, whose training is not known)")
+        elif not by_seed:
+            left_out.append(f"{label} (no results)")
+        else:
+            rows.append(BudgetRow(label, _keys_of(recipe), by_seed))
+    return rows, left_out
 
 
 def _recipes(spec: TableSpec, plugins: Sequence[Path]) -> list[tuple[str, Recipe | None]]:
