@@ -9,7 +9,8 @@ Formulas: seconds of a step = seconds without generation + T · seconds a genera
     tokens T a step of the whole training; see `kdbench.analyses.budgeted.costs`. A method is on the
     Pareto front unless another costs no more, is no worse, and is better in one of the two.
 Ours: trainings are timed alone, a few steps each, as those that filled a table often ran side by
-    side; and under a budget the pick is the cheapest method that is not told apart from the best.
+    side; and the pick under a budget is the cheapest method, unless a dearer one within it is shown
+    to be better: see `kdbench.analyses.budgeted.picks`.
 """
 
 from collections.abc import Mapping

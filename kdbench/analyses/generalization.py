@@ -7,11 +7,11 @@ Paper: Stanton et al. 2021 (arXiv 2106.05945) and Ramesh et al. 2025 (arXiv 2505
     The measures of agreement are those of `kdbench.metrics.answers`, with their sources.
 Ours: what counts as the claim. A method gains if its accuracy is above the undistilled student's,
     agrees more if its agreement with the teacher is, and gains without agreeing more if its
-    agreement is not seen to rise and rises less than its accuracy. Each is a paired t test over
-    training seeds, with Holm's correction over methods. One method that gains without agreeing more
-    confirms the claim, which is that this can be; it is refuted if methods gain and all that do
-    agree more; anything else does not settle it. Agreement rises with accuracy where the teacher is
-    right, so Cohen's kappa of being right is shown next to it, which does not.
+    agreement is not seen to rise, and is shown to rise by less than half of its gain. Each is a
+    paired t test over training seeds, with Holm's correction over methods. One method that gains
+    without agreeing more confirms the claim, which is that this can be; it is refuted if methods
+    gain and all that do agree more; anything else does not settle it. Agreement rises with accuracy
+    where the teacher is right, so Cohen's kappa of being right is shown next to it, which does not.
 """
 
 from collections.abc import Iterator, Sequence

@@ -12,7 +12,9 @@ from memory): the 2x2 covariance of the observed means is drawn from the inverse
 degrees of freedom, the noise from the inverse χ² with (M - 1)(T - 1); their difference, where it is
 positive, is the covariance of the true means, and given both, the true means are normal around the
 observed ones shrunken to the mean, as in a model with random methods. Each draw has a τ; the
-interval holds the central 95 %.
+interval holds the central 95 %. Where these are one τ, as where two noisy tables happen to have one
+order, its lower end is that of true means which are drawn in each table alone, by its own noise: in
+simulations 71 of 97 intervals of one τ missed the true one. That is ours.
 
 The τ that noise leaves takes the same draws: the true means of both tables in one order, each with
 the noise of its table, have a τ below 1. An observed τ that is low among these shows that the true
@@ -27,6 +29,7 @@ from kdbench.stats.mean import CONFIDENCE
 
 _DRAWS = 2000
 _PAIRS_AT_ONCE = 4_000_000
+_ROUNDING = 1e-9
 FEWEST = 4
 """Methods with which orders are compared: of three, every third order agrees by chance."""
 
@@ -93,6 +96,9 @@ def order_agreement(
     tau = float(_taus(tables[0].means[None], tables[1].means[None])[0])
     alpha = 1 - CONFIDENCE
     low, high = np.quantile(order, [alpha / 2, 1 - alpha / 2])
+    if high - low < _ROUNDING:
+        apart = _taus(*(_true_means_alone(table, draws, rng) for table in tables))
+        low = min(low, np.quantile(apart, alpha / 2))
     ceiling_low, ceiling_high = np.quantile(ceiling, [alpha / 2, 1 - alpha / 2])
     return OrderAgreement(
         tau=tau,
@@ -101,7 +107,7 @@ def order_agreement(
         ceiling=float(ceiling.mean()),
         ceiling_low=float(ceiling_low),
         ceiling_high=float(ceiling_high),
-        p_same=float((1 + (ceiling <= tau + 1e-9).sum()) / (1 + draws)),
+        p_same=float((1 + (ceiling <= tau + _ROUNDING).sum()) / (1 + draws)),
         p_unrelated=float(kendalltau(tables[0].means, tables[1].means).pvalue),
         reliability=(tables[0].reliability, tables[1].reliability),
         methods=len(first),
@@ -154,6 +160,17 @@ def _true_means(
     seen = (means[None] / noise[:, None, :]) @ axes
     drawn = seen * kept[:, None, :] + np.sqrt(kept)[:, None, :] * rng.standard_normal(seen.shape)
     return drawn @ np.swapaxes(axes, 1, 2) * noise[:, None, :], noise
+
+
+def _true_means_alone(table: _Table, draws: int, rng: np.random.Generator) -> np.ndarray:
+    """Draws of the true means of one table, (draws, methods), without a look at the other."""
+    noise = table.noise * table.freedom / rng.chisquare(table.freedom, draws)
+    observed = (table.means**2).sum() / rng.chisquare(len(table.means) - 1, draws)
+    kept = np.clip(1 - noise / observed, 0, 1)[:, None]
+    spread = np.sqrt(kept * noise[:, None])
+    shape = draws, len(table.means)
+    drawn: np.ndarray = kept * table.means + spread * rng.standard_normal(shape)
+    return drawn
 
 
 def _covariances(means: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:

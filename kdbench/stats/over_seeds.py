@@ -5,7 +5,7 @@ agree to the last digit, as rates over few prompts may, leave Student's t withou
 of them would prove anything: their p-value is that of the sign test.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -76,3 +76,14 @@ def difference_over_seeds(first: Mapping[int, float], second: Mapping[int, float
         ValueError: They share no seed.
     """
     return mean_over_seeds({seed: first[seed] - second[seed] for seed in first if seed in second})
+
+
+def ends_of(
+    intervals: Iterable[tuple[float | None, float | None]],
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """The lower and the upper ends of intervals; none if one of them is not known."""
+    every = list(intervals)
+    known = [(low, high) for low, high in every if low is not None and high is not None]
+    if len(known) < len(every):
+        return (), ()
+    return tuple(low for low, _ in known), tuple(high for _, high in known)

@@ -143,7 +143,8 @@ def read_pack(file: Path) -> Pack:
 
     way_out = "restore it, or delete it and run kdbench pack"
     try:
-        lines = lzma.decompress(file.read_bytes()).decode().splitlines()
+        # Not `splitlines`, which also ends lines at characters that JSON leaves as they are.
+        lines = lzma.decompress(file.read_bytes()).removesuffix(b"\n").split(b"\n")
         head, *rest = (from_json(line, allow_inf_nan=False) for line in lines)
         version = head["pack"]
     except (lzma.LZMAError, EOFError, ValueError, TypeError, KeyError, RecursionError):

@@ -263,3 +263,14 @@ def test_rows_are_timed_once_and_a_call_that_died_goes_on(world, tmp_path, monke
     assert answer(file, "rows=KD") == found  # nothing is timed again, nor with fewer steps
     assert (results / TIMINGS).read_bytes() == first
     assert json.loads(first)["rows"]["KD"]["asked"] == 2
+
+
+def test_rows_that_were_measured_on_other_prompts_are_refused(table):
+    results = put_timings(table)
+    for file in sorted(results.glob("KD *")):
+        result = file / "run-1/dolly.json"
+        content = json.loads(result.read_text())
+        content["fingerprint"]["prompts_sha256"] = "other"
+        result.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="KD was measured on other prompts of dolly than SFT"):
+        answer(table)

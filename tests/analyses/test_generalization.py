@@ -40,8 +40,8 @@ def test_a_method_that_is_right_where_its_teacher_is_wrong_confirms_the_claim() 
     assert found.sentences[0] == (
         "The published claim, that students gain without agreeing more with their teacher, is "
         "confirmed here: of 3 methods, 2 gain over SFT and 0 lose, at 5 % with Holm's correction. "
-        "Of those that gain, 1 agree more with the teacher; 1 gain more accuracy than agreement, "
-        "which is not seen to rise; and 0 are open."
+        "Of those that gain, 1 agree more with the teacher; 1 do not, as it rises by less than "
+        "half of the gain if at all; and 0 are open."
     )
     gains = found.tables[0].rows
     assert gains[0][0] == "SFT"

@@ -82,6 +82,19 @@ def test_of_losses_the_lower_one_is_better():
     assert [row[0] for row in found.tables[1].rows] == ["SFT", "KD", "GKD", "OPD"]
     assert found.tables[3].rows[0][0] == "SFT - OPD"
     assert found.tables[3].rows[0][1].value == pytest.approx(-6.0)
+    opd = found.tables[1].rows[-1]
+    assert opd[2].value == pytest.approx(17.0)
+    assert opd[3].value == pytest.approx(-6.0)  # a gain is for the better
+
+
+def test_rows_with_one_mean_share_their_rank():
+    rows = conclude(first={**FIRST, "KD": FIRST["GKD"]}).tables[1].rows
+    assert [(row[0], row[1]) for row in rows] == [
+        ("OPD", "1"),
+        ("KD", "2"),
+        ("GKD", "2"),
+        ("SFT", "4"),
+    ]
 
 
 def test_noise_alone_says_so():

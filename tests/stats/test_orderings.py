@@ -87,6 +87,18 @@ def test_the_interval_covers_the_true_tau(correlation):
         assert different >= 40
 
 
+def test_one_order_in_two_noisy_tables_is_no_proof_of_one_order():
+    """Seven methods whose tables happen to agree; their true orders need not."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(2, 7, 3))
+    noise -= noise.mean(2, keepdims=True)  # the means are those given
+    means = np.arange(7.0)[:, None]
+    found = order_agreement(means + 2 * noise[0], means + 2 * noise[1])
+    assert found.tau == found.high == 1.0
+    assert found.ceiling_low < 0.7
+    assert 0 < found.low < 0.9  # and not 1
+
+
 def test_noise_lowers_the_ceiling():
     rng = np.random.default_rng(4)
     steady, noisy = (

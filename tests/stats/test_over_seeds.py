@@ -2,7 +2,7 @@
 
 import pytest
 
-from kdbench.stats.over_seeds import difference_over_seeds, mean_over_seeds
+from kdbench.stats.over_seeds import difference_over_seeds, ends_of, mean_over_seeds
 
 
 def test_the_interval_is_students_over_the_seeds():
@@ -54,3 +54,9 @@ def test_a_difference_is_paired_and_over_the_seeds_that_both_have():
 def test_no_seed_is_an_error():
     with pytest.raises(ValueError, match="no training seed"):
         difference_over_seeds({1: 1.0}, {2: 1.0})
+
+
+def test_ends_are_those_of_all_intervals_or_of_none():
+    assert ends_of([(1.0, 2.0), (0.0, 3.0)]) == ((1.0, 0.0), (2.0, 3.0))
+    assert ends_of([(1.0, 2.0), (None, None)]) == ((), ())
+    assert ends_of([]) == ((), ())

@@ -2,6 +2,7 @@
 
 import json
 import lzma
+from dataclasses import replace
 
 import pytest
 from made_runs import put_run
@@ -75,3 +76,11 @@ def test_the_hash_is_that_of_the_file_it_was_taken_from(file):
     assert result_hash(folder, "vicuna") == sha256
     assert result_hash(folder, "dolly") is None
     assert result_hash(file.parent / "b/run-1", "vicuna") is None
+
+
+def test_line_separators_in_texts_end_no_line(file):
+    pack = read_pack(file)
+    ((path, run),) = pack.runs.items()
+    odd = replace(run, record={**run.record, "setting": "one\u2028two\x85three"})
+    write_pack(file, replace(pack, runs={path: odd}))
+    assert read_pack(file).runs[path].record["setting"] == "one\u2028two\x85three"

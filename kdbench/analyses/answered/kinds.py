@@ -19,6 +19,13 @@ KINDS: tuple[AnswerKind, ...] = get_args(AnswerKind)
 """Kinds of methods, by what is found at 5 % with Holm's correction."""
 MORE, WITHOUT, OPEN, NONE, LOSES = KINDS
 
+MARGIN = 0.5
+"""Agreement that is shown to rise by less than this share of the gain in accuracy counts as none.
+
+With a share of 1, the claim would be confirmed where agreement truly rises by half of the gain: of
+a dozen such methods, some have a gain that is seen and a rise that is not.
+"""
+
 ClaimVerdict = Literal["confirmed", "refuted", "not settled"]
 
 
@@ -46,7 +53,7 @@ class AnswerChange:
 def answer_changes(measures: AnswerMeasures) -> list[AnswerChange]:
     """All methods against the undistilled student, those that gain most first."""
     gains, agreements = (measures.changes(of) for of in (measures.accuracies, measures.agreements))
-    beyond = measures.changes(measures.accuracies - measures.agreements)
+    beyond = measures.changes(MARGIN * measures.accuracies - measures.agreements)
     kappas = measures.changes(measures.kappa)
     found = [
         AnswerChange(
@@ -69,7 +76,7 @@ def kind_of(gain: Difference, agreement: Difference, beyond: Difference) -> Answ
     Args:
         gain: Its change of accuracy.
         agreement: Its change of agreement with the teacher.
-        beyond: The first minus the second.
+        beyond: `MARGIN` times the first, minus the second.
     """
     if gain.direction <= 0:
         return LOSES if gain.direction else NONE

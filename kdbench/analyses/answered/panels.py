@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from kdbench.analyses.answered.kinds import KINDS, NONE, AnswerChange
 from kdbench.analyses.answered.measures import AnswerMeasures
-from kdbench.stats.over_seeds import SeedMean
+from kdbench.stats.over_seeds import ends_of
 from kdbench.store.conclusions import Panel, PanelCurve
 
 PARTS = (
@@ -52,7 +52,9 @@ def _points(changes: Sequence[AnswerChange]) -> Iterator[PanelCurve]:
         if not of:
             continue
         gains, agreements = [c.gain.found for c in of], [c.agreement.found for c in of]
-        (low, high), (left, right) = _ends(gains), _ends(agreements)
+        (low, high), (left, right) = (
+            ends_of((of.low, of.high) for of in found) for found in (gains, agreements)
+        )
         yield PanelCurve(
             label=kind,
             x=tuple(found.value for found in agreements),
@@ -69,10 +71,3 @@ def _points(changes: Sequence[AnswerChange]) -> Iterator[PanelCurve]:
 def _name(change: AnswerChange, methods: int) -> str:
     found = change.kind != NONE or change.agreement.direction
     return change.label if found or methods <= _NAMED else ""
-
-
-def _ends(found: Sequence[SeedMean]) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Lower and upper ends of intervals, which all have or none has."""
-    low = tuple(of.low for of in found if of.low is not None)
-    high = tuple(of.high for of in found if of.high is not None)
-    return (low, high) if len(low) == len(found) else ((), ())

@@ -43,7 +43,8 @@ def answered_table(runs: RunsBySeed, undistilled: str | None, place: str) -> Ans
     """Read who is right, of all rows that compare with the undistilled student.
 
     Rows that began from another student or learned from another teacher are left out, and so are
-    those that lack a training seed of the undistilled student, or a task.
+    those that lack a training seed of the undistilled student, or a task, and those that were
+    measured on other prompts or compared with another teacher.
 
     Args:
         runs: The runs of the table.
@@ -122,6 +123,8 @@ def _why_not(
         return "with fewer training seeds"
     if not all(_has(by_seed, task, CELLS) for task in tasks):
         return "not measured on all tasks"
+    if reason := _measured_otherwise((*by_seed.values(), *base.values()), tasks):
+        return reason
     one, other = next(iter(by_seed.values())), next(iter(base.values()))
     starts = _word(one, "train", "student"), _word(other, "train", "student")
     if None not in starts and starts[0] != starts[1]:
@@ -129,6 +132,18 @@ def _why_not(
     teachers = _word(one, "train", "teacher"), _word(one, "eval", "teacher")
     if None not in teachers and teachers[0] != teachers[1]:
         return "with another teacher"
+    return None
+
+
+def _measured_otherwise(runs: Sequence[StoredRun], tasks: Sequence[str]) -> str | None:
+    """What differs in how runs were measured; None if nothing does."""
+    for task in tasks:
+        results = [run.results[task] for run in runs]
+        if len({str(result.fingerprint) for result in results}) > 1:
+            return "measured on other prompts"
+        # A teacher on a server has no hash.
+        if len({(result.teacher or {}).get("sha256") for result in results} - {None}) > 1:
+            return "compared with another teacher"
     return None
 
 

@@ -36,7 +36,7 @@ def _claim(measures: AnswerMeasures, changes: Sequence[AnswerChange]) -> str:
         return f"{start}; without it, {above} of the intervals of the gain lie above 0."
     return (
         f"{start}. Of those that gain, {counts[MORE]} agree more with the teacher; "
-        f"{counts[WITHOUT]} gain more accuracy than agreement, which is not seen to rise; and "
+        f"{counts[WITHOUT]} do not, as it rises by less than half of the gain if at all; and "
         f"{counts[OPEN]} are open."
     )
 

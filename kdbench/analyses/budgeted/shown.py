@@ -1,10 +1,10 @@
 """The answer of the analysis `budget` as tables and a figure."""
 
-from collections.abc import Sequence
 from statistics import fmean, median
 
 from kdbench.analyses.budgeted.joined import Joined, TimedMethod
 from kdbench.analyses.budgeted.words import named, times
+from kdbench.stats.over_seeds import ends_of
 from kdbench.store.conclusions import (
     ConclusionColumn,
     ConclusionTable,
@@ -156,9 +156,9 @@ def _points(found: Joined) -> PanelCurve:
     """The methods by name, with intervals over training seeds and over timed steps."""
     costs = [method.costs[found.clock] for method in found.methods]
     means = [method.mean for method in found.methods]
-    low, high = _ends([(mean.low, mean.high) for mean in means])
+    low, high = ends_of((mean.low, mean.high) for mean in means)
     spans = [(cost.step.low, cost.step.high, cost.steps) for cost in costs]
-    left, right = _ends([(a and a * n, b and b * n) for a, b, n in spans])
+    left, right = ends_of((a and a * n, b and b * n) for a, b, n in spans)
     shows = bool(left) and min(left) > 0  # a log axis has no room for others
     return PanelCurve(
         label="methods",
@@ -171,15 +171,6 @@ def _points(found: Joined) -> PanelCurve:
         joined=False,
         names=tuple(method.label for method in found.methods),
     )
-
-
-def _ends(
-    intervals: Sequence[tuple[float | None, float | None]],
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The ends of intervals; none if one of them is not known."""
-    low = tuple(first for first, _ in intervals if first is not None)
-    high = tuple(second for _, second in intervals if second is not None)
-    return (low, high) if len(low) == len(high) == len(intervals) else ((), ())
 
 
 def _unit(found: Joined) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kdbench.analyses.seeded.scores import check_prompts
 from kdbench.distillation.recipe import Recipe, make_recipe
 from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.filling.fingerprints import digest, non_defaults
@@ -91,7 +92,8 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
         wanted: Which rows are asked for.
 
     Raises:
-        InputError: The file is wrong, it has no results, or a label or the metric is unknown.
+        InputError: The file is wrong, it has no results, a label or the metric is unknown, or rows
+            were measured on different prompts.
     """
     recipes = _recipes(spec, wanted.plugins)
     labels = [label for label, _ in recipes]
@@ -105,18 +107,8 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
         )
     runs = current_runs(list(stored_runs(results, in_parts=True)), spec.setting or spec.title)
     baseline = _baseline(spec, wanted.baseline, recipes)
-    rows, left_out = list[BudgetRow](), list[str]()
-    for label, recipe in recipes:
-        if wanted.rows and label not in (*wanted.rows, baseline):
-            continue
-        own = {run.training_seed: run for run in runs if run.method == label}
-        by_seed = {seed: run for seed, run in own.items() if seed is not None}
-        if recipe is None:
-            left_out.append(f"{label} (a given checkpoint, whose training is not known)")
-        elif not by_seed:
-            left_out.append(f"{label} (no results)")
-        else:
-            rows.append(BudgetRow(label, _keys_of(recipe), by_seed))
+    asked = {*wanted.rows, baseline} if wanted.rows else set(labels)
+    rows, left_out = _with_results([one for one in recipes if one[0] in asked], runs)
     if baseline not in [row.label for row in rows]:
         raise InputError(
             f"stored={results}: no result of {baseline}, which the others are compared with; "
@@ -129,6 +121,7 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
             f"metric={wanted.metric}: no task has it in every run of stored={results}; name one "
             "that the table measures"
         )
+    check_prompts({row.label: row.runs for row in rows}, tasks, f"stored={results}")
     known = every[0].results[tasks[0]].metrics[wanted.metric]
     if known.direction == "none":
         raise InputError(f"metric={wanted.metric}: is neither better nor worse; name another")
@@ -136,6 +129,23 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     return BudgetTable(
         tuple(rows), baseline, tuple(tasks), wanted.metric, lower, known.unit, tuple(left_out)
     )
+
+
+def _with_results(
+    recipes: Sequence[tuple[str, Recipe | None]], runs: Sequence[StoredRun]
+) -> tuple[list[BudgetRow], list[str]]:
+    """The rows that were trained and measured; and why others are left out."""
+    rows, left_out = list[BudgetRow](), list[str]()
+    for label, recipe in recipes:
+        own = {run.training_seed: run for run in runs if run.method == label}
+        by_seed = {seed: run for seed, run in own.items() if seed is not None}
+        if recipe is None:
+            left_out.append(f"{label} (a given checkpoint, whose training is not known)")
+        elif not by_seed:
+            left_out.append(f"{label} (no results)")
+        else:
+            rows.append(BudgetRow(label, _keys_of(recipe), by_seed))
+    return rows, left_out
 
 
 def _recipes(spec: TableSpec, plugins: Sequence[Path]) -> list[tuple[str, Recipe | None]]:

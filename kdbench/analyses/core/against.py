@@ -3,7 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
+from kdbench.stats.over_seeds import (
+    SeedMean,
+    difference_over_seeds,
+    ends_of,
+    mean_over_seeds,
+)
 from kdbench.stats.paired import holm
 from kdbench.stats.pooled_seeds import pooled_differences
 from kdbench.store.conclusions import PanelCurve, Quantity
@@ -79,15 +84,13 @@ def curve_of_means(
         joined: Whether a line joins the points.
     """
     means = [mean_over_seeds(of) for of in by_seed]
-    low = [mean.low for mean in means if mean.low is not None]
-    high = [mean.high for mean in means if mean.high is not None]
-    known = len(low) == len(means)
+    low, high = ends_of((mean.low, mean.high) for mean in means)
     return PanelCurve(
         label=label,
         x=tuple(x),
         y=tuple(mean.value for mean in means),
-        low=tuple(low) if known else (),
-        high=tuple(high) if known else (),
+        low=low,
+        high=high,
         joined=joined,
     )
 

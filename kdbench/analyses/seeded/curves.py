@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from kdbench.stats.over_seeds import mean_over_seeds
+from kdbench.analyses.core.against import curve_of_means
 from kdbench.store.conclusions import PanelCurve
 
 BySeed = Mapping[int, float]
@@ -17,17 +17,5 @@ def seed_curve(label: str, by_seed: Mapping[int, Mapping[int, float]]) -> PanelC
         by_seed: Values by place, by training seed.
     """
     places = sorted(set.intersection(*(set(values) for values in by_seed.values())))
-    means = [
-        mean_over_seeds({seed: values[place] for seed, values in by_seed.items()})
-        for place in places
-    ]
-    ends = [(found.low, found.high) for found in means]
-    known = [(low, high) for low, high in ends if low is not None and high is not None]
-    lows, highs = zip(*known, strict=True) if len(known) == len(ends) else ((), ())
-    return PanelCurve(
-        label=label,
-        x=tuple(places),
-        y=tuple(found.value for found in means),
-        low=tuple(lows),
-        high=tuple(highs),
-    )
+    at = [{seed: values[place] for seed, values in by_seed.items()} for place in places]
+    return curve_of_means(label, places, at)

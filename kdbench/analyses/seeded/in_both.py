@@ -2,11 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from kdbench.analyses.seeded.scores import RankedScores, RunsBySeed, seed_scores
 from kdbench.errors import InputError
 from kdbench.stats.orderings import FEWEST, OrderAgreement, order_agreement
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -15,8 +19,8 @@ class RowGain:
 
     Attributes:
         mean: Its mean over training seeds.
-        gain: What it gains over the baseline, paired by training seed.
-        rank: From 1, the best.
+        gain: How much better it is than the baseline, paired by training seed.
+        rank: From 1, the best; rows with one mean share theirs.
     """
 
     mean: SeedMean
@@ -111,14 +115,18 @@ def _paired(
 
 
 def _gains(table: RankedScores, baseline: int) -> list[RowGain]:
-    means = table.scores.mean(axis=1)
-    order = list((means if table.lower else -means).argsort(kind="stable"))
-    by_seed = [dict(zip(table.seeds, map(float, row), strict=True)) for row in table.scores]
+    signed = -table.scores if table.lower else table.scores
+    means = signed.mean(axis=1)
+    shown, better = ([_by_seed(table, row) for row in rows] for rows in (table.scores, signed))
     return [
         RowGain(
             mean_over_seeds(row),
-            difference_over_seeds(row, by_seed[baseline]),
-            order.index(place) + 1,
+            difference_over_seeds(better[place], better[baseline]),
+            1 + int((means > means[place]).sum()),
         )
-        for place, row in enumerate(by_seed)
+        for place, row in enumerate(shown)
     ]
+
+
+def _by_seed(table: RankedScores, row: "np.ndarray") -> dict[int, float]:
+    return dict(zip(table.seeds, map(float, row), strict=True))

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import combinations
-from math import sqrt
 from typing import TYPE_CHECKING
 
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds
 from kdbench.stats.paired import holm
-from kdbench.stats.ranking import ranking_noise
+from kdbench.stats.pooled_seeds import pooled_pairs
 
 if TYPE_CHECKING:
     import numpy as np
@@ -106,28 +105,13 @@ def _tests(
     scores: "np.ndarray", places: list[tuple[int, int]], pooled: bool
 ) -> list[tuple[SeedMean, float]]:
     """Each difference, and its corrected p-value."""
-    rows = [dict(enumerate(map(float, row))) for row in scores]
-    found = [difference_over_seeds(rows[left], rows[right]) for left, right in places]
     if pooled:
-        found = _with_one_deviation(found, scores)
+        found = pooled_pairs(scores, places, tuple(range(scores.shape[1])))
+    else:
+        rows = [dict(enumerate(map(float, row))) for row in scores]
+        found = [difference_over_seeds(rows[left], rows[right]) for left, right in places]
     corrected = holm([1.0 if one.p is None else one.p for one in found])
     return list(zip(found, corrected, strict=True))
-
-
-def _with_one_deviation(found: list[SeedMean], scores: "np.ndarray") -> list[SeedMean]:
-    from scipy.special import stdtr, stdtrit
-
-    noise = ranking_noise(scores)
-    error = noise.rest * sqrt(2 / scores.shape[1])
-    reach = float(stdtrit(noise.freedom, 0.975)) * error
-    tested = []
-    for one in found:
-        if error:
-            p = 2 * float(stdtr(noise.freedom, -abs(one.value) / error))
-        else:
-            p = 0.0 if one.value else 1.0
-        tested.append(SeedMean(one.value, one.value - reach, one.value + reach, p, one.seeds))
-    return tested
 
 
 def _negative(found: SeedMean) -> SeedMean:

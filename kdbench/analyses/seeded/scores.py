@@ -52,26 +52,44 @@ def runs_of_table(filled: FilledRows) -> RunsBySeed:
 def runs_in(folder: Path, key: str = "stored") -> RunsBySeed:
     """The runs of a folder of results whose recipes have two training seeds or more.
 
+    Results may hold earlier runs of a row that has changed since: those measured last count.
+
     Args:
         folder: Folder of the results.
         key: Setting that gave it, for messages.
 
     Raises:
-        InputError: There is no such folder, or no such recipe.
+        InputError: There is no such folder, no such recipe, or one label in several settings.
     """
     if not folder.is_dir():
         raise InputError(f"{key}={folder}: no such folder{nearest_path(folder)}")
-    found: dict[str, dict[int, StoredRun]] = {}
+    recipes: dict[str, StoredRun] = {}
     for run in merged_seeds(list(stored_runs(folder))):
-        by_seed = {one.training_seed: one for one in run.trainings}
-        if len(by_seed) > 1:
-            found[run.label] = {seed: one for seed, one in by_seed.items() if seed is not None}
+        if not run.trainings:
+            continue
+        other = recipes.setdefault(run.label, run)
+        if other.record["setting"] != run.record["setting"]:
+            settings = " and ".join(f"'{one.record['setting']}'" for one in (other, run))
+            raise InputError(
+                f"{key}={folder}: has {run.label} in the settings {settings}; name the folder of "
+                "one table"
+            )
+        if _last_measured(run) > _last_measured(other):
+            recipes[run.label] = run
+    found = {
+        label: {one.training_seed: one for one in run.trainings if one.training_seed is not None}
+        for label, run in recipes.items()
+    }
     if len(found) < 2:
         raise InputError(
             f"{key}={folder}: has {len(found)} recipes with several training seeds, and two are "
             "needed: fill the table with train_seeds: 5"
         )
     return found
+
+
+def _last_measured(run: StoredRun) -> str:
+    return max(str(one.record.get("created") or "") for one in run.trainings)
 
 
 def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
@@ -85,7 +103,8 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         place: Where they are from, for messages.
 
     Raises:
-        InputError: The recipes share no two training seeds, or no task with the metric.
+        InputError: The recipes share no two training seeds, or no task with the metric, or were
+            measured on different prompts.
     """
     import numpy as np
 
@@ -104,6 +123,7 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         raise InputError(
             f"{place}: no task has {metric} in every run; metric= names another, as rougeL"
         )
+    check_prompts(kept, tasks, place)
     scores = [
         [np.mean([run.results[task].metrics[metric].value for task in tasks]) for run in row]
         for row in table
@@ -119,6 +139,31 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         every[0].results[tasks[0]].metrics[metric].direction == "lower",
         tuple(tasks),
     )
+
+
+def check_prompts(runs: RunsBySeed, tasks: Sequence[str], place: str) -> None:
+    """Check that all recipes were measured alike, on the same prompts.
+
+    Args:
+        runs: The recipes' runs.
+        tasks: Tasks that all of them have.
+        place: Where they are from, for messages.
+
+    Raises:
+        InputError: One was not.
+    """
+    first = next(iter(runs))
+    for task in tasks:
+        prompts = {
+            label: {str(run.results[task].fingerprint) for run in by_seed.values()}
+            for label, by_seed in runs.items()
+        }
+        for label, own in prompts.items():
+            if len(own | prompts[first]) > 1:
+                raise InputError(
+                    f"{place}: {label} was measured on other prompts of {task} than {first}, or "
+                    "with other settings; kdbench fill measures both alike"
+                )
 
 
 def _has(run: StoredRun, task: str, metric: str) -> bool:

@@ -1,6 +1,7 @@
 """Who is right, read from results made by hand."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,22 @@ def test_rows_that_do_not_compare_are_left_out_with_the_reason() -> None:
         "with another teacher": ("Long",),
         "with fewer training seeds": ("One",),
         "not measured on all tasks": ("Other",),
+    }
+
+
+def test_rows_of_other_prompts_or_another_teacher_are_left_out_with_the_reason() -> None:
+    runs = answered_runs({"SFT": [BASE] * 2, "KD": [BASE] * 2}, teacher={**FLOOR, "sha256": "1"})
+    runs |= answered_runs({"Served": [BASE] * 2})  # its teacher has no hash
+    runs |= answered_runs({"Taught": [BASE] * 2}, teacher={**FLOOR, "sha256": "2"})
+    runs |= answered_runs({"Other": [BASE] * 2})
+    last = runs["Other"][11]
+    other = replace(last.results["sums"], fingerprint={"task": "sums", "prompts_sha256": "other"})
+    runs["Other"][11] = replace(last, results={"sums": other})
+    found = answered_table(runs, None, "here")
+    assert found.labels == ("SFT", "KD", "Served")
+    assert found.left_out == {
+        "compared with another teacher": ("Taught",),
+        "measured on other prompts": ("Other",),
     }
 
 

@@ -46,8 +46,12 @@ def test_a_pair_turns_with_its_interval():
     assert turned.turned() == pair
 
 
-def test_rows_without_noise_differ_or_do_not():
-    same = np.array([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0]])
-    found = kept_pairs(same, -same, pooled=True)
-    assert [pair.places for pair in found.found] == [(0, 2), (1, 2)]
-    assert (found.same_sign, found.opposite) == (0, 2)
+def test_rows_without_noise_prove_no_more_than_the_sign_test():
+    same = np.array([[0.1, 0.1], [0.1, 0.1], [0.7, 0.7]])
+    assert kept_pairs(same, -same, pooled=True).found == ()  # p 1/2 of two seeds
+    many = np.repeat(same[:, :1], 9, axis=1)  # p 1/256, three pairs
+    for pooled in (False, True):
+        found = kept_pairs(many, -many, pooled)
+        assert [pair.places for pair in found.found] == [(0, 2), (1, 2)]
+        assert found.found[0].p_first == pytest.approx(3 / 256)
+        assert (found.same_sign, found.opposite) == (0, 2)
