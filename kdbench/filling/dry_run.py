@@ -1,5 +1,6 @@
 """`kdbench fill --dry-run`, which lists the nodes and estimates the missing ones."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -8,11 +9,11 @@ from kdbench.filling.downloads import Download, download_lines, downloads
 from kdbench.filling.executor import Executor
 from kdbench.filling.graph import Graph
 from kdbench.filling.logs import last_line, log_of
-from kdbench.filling.state import state_of
+from kdbench.filling.state import State, state_of
 from kdbench.filling.times import estimated_seconds, recorded_times
 from kdbench.text import counted, duration
 
-PlannedStatus = Literal["done", "missing", "download", "unneeded"]
+PlannedStatus = Literal["done", "missing", "download", "left out", "unneeded"]
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class PlannedNode:
     Attributes:
         key: Key of the node.
         status: `done`, `missing`, `download` (a checkpoint on the Hub that is needed and not on
-            this disk) or `unneeded`.
+            this disk), `left out` (missing, but no row that is asked for needs it) or `unneeded`.
         seconds: Estimated wall time; None if it is not missing, or nothing similar was timed.
         needs: Keys of the nodes that it needs.
         resources: What it needs of a machine, as text; empty for a node that is not missing.
@@ -63,12 +64,19 @@ def planned_nodes(graph: Graph, executor: Executor | None = None) -> list[Planne
         missing = key in state.wanted
         log_line = last_line(log_of(node, models)) if missing else ""
         seconds = estimated_seconds(node, timings, log_line) if missing else None
-        status: PlannedStatus = "done" if key in state.done else "unneeded"
         resources = executor.needed(node) if missing and executor is not None else ""
-        status = "missing" if missing else status
+        status = _status(key, state)
         status = "download" if node.is_given and node.label in absent else status
         nodes.append(PlannedNode(key, status, seconds, tuple(node.needs), resources))
     return nodes
+
+
+def _status(key: str, state: State) -> PlannedStatus:
+    if key in state.wanted:
+        return "missing"
+    if key in state.done:
+        return "done"
+    return "left out" if key in state.left_out else "unneeded"
 
 
 def dry_run_lines(
@@ -88,11 +96,15 @@ def dry_run_lines(
         missing: What the Hub has and this disk does not.
     """
     estimates = {node.key: node.seconds for node in nodes if node.status == "missing"}
-    done, unneeded = (sum(n.status == status for n in nodes) for status in ("done", "unneeded"))
-    counts = f"{done} of {len(nodes)} done, {len(estimates)} missing"
-    fetched = sum(node.status == "download" for node in nodes)
-    counts += f", {fetched} to download" if fetched else ""
-    yield f"{title}: {counts}{f', {unneeded} unneeded' if unneeded else ''}"
+    number = Counter(node.status for node in nodes)
+    counts = [f"{number['done']} of {len(nodes)} done", f"{number['missing']} missing"]
+    others: dict[PlannedStatus, str] = {
+        "download": "to download",
+        "unneeded": "unneeded",
+        "left out": "in rows that are not asked for",
+    }
+    counts += [f"{number[status]} {words}" for status, words in others.items() if number[status]]
+    yield f"{title}: {', '.join(counts)}"
     width = max(len(node.key) for node in nodes)
     for node in nodes:
         yield (f"  {node.status:<10}{node.key:<{width}}  {node.estimate:<8}{node.needed}").rstrip()

@@ -13,7 +13,14 @@ from kdbench.filling.rows import plugins_of, spec_rows
 from kdbench.filling.spec import TableSpec, find_spec, read_spec
 from kdbench.filling.tasks import shown_tasks
 from kdbench.metrics import base_of
-from kdbench.store.packing import GatheredPack, Kept, MetricChoice, check_packable, gather_pack
+from kdbench.store.packing import (
+    GatheredPack,
+    Kept,
+    MetricChoice,
+    check_keeps,
+    check_packable,
+    gather_pack,
+)
 from kdbench.store.packs import PACK, write_pack
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.column import Column
@@ -77,7 +84,8 @@ def pack(settings: PackSettings) -> PackedTable:
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out}: is a file, and the pack is written into a folder")
     gathered = gather_pack(results, _choice(spec, settings, results))
-    _check(settings.metrics, gathered)
+    _check(settings.metrics, gathered, results)
+    check_keeps(out, gathered.pack, results)
     size = write_pack(out / PACK, gathered.pack)
     return PackedTable(
         file=out / PACK,
@@ -143,14 +151,18 @@ def _measures(
             yield measure_column(mechanism.measure, spec, runs)
 
 
-def _check(names: Sequence[str], gathered: GatheredPack) -> None:
+def _check(names: Sequence[str], gathered: GatheredPack, results: Path) -> None:
     """Refuse a metric that no run has.
 
     Raises:
         InputError: There is one.
     """
-    known = {*gathered.kept, *gathered.pack.left_out}
-    bases = {base_of(name) for name in known}
+    known = {*gathered.found, *map(base_of, gathered.found)}
     for name in names:
-        if name != _ALL and name not in known | bases:
-            raise InputError(f"metrics={name}: no run has it: {nearest(name, known)}")
+        if name in {_ALL, *known}:
+            continue
+        if name in {part for left in gathered.pack.left_out for part in (left, base_of(left))}:
+            raise InputError(
+                f"metrics={name}: {results / PACK} was made without it; measure the models again"
+            )
+        raise InputError(f"metrics={name}: no run has it: {nearest(name, gathered.found)}")

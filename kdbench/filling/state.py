@@ -1,6 +1,6 @@
 """The state of a graph: which nodes are done, running, failed, blocked or waiting."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,12 +20,14 @@ class State:
         done: Nodes whose outcomes exist.
         running: Nodes that are running.
         failed: What went wrong, by node.
+        left_out: Missing nodes that only rows need that are not asked for.
     """
 
     wanted: frozenset[str] = frozenset()
     done: set[str] = field(default_factory=set)
     running: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
+    left_out: frozenset[str] = frozenset()
 
     def ready(self, graph: Graph) -> Iterator[Node]:
         """The nodes that can start now, in the order of the graph."""
@@ -62,13 +64,15 @@ def state_of(graph: Graph) -> State:
     """The state of a graph on disk, before anything runs."""
     with listed_once():
         done = {node.key for node in graph.nodes.values() if node.is_done()}
-    return State(_wanted(graph, done), done)
+    wanted = _wanted(graph, done, graph.asked)
+    left_out = _wanted(graph, done, graph.evaluations.keys()) - wanted
+    return State(wanted, done, left_out=left_out)
 
 
-def _wanted(graph: Graph, done: set[str]) -> frozenset[str]:
+def _wanted(graph: Graph, done: set[str], labels: Collection[str]) -> frozenset[str]:
     """A checkpoint is wanted only while an evaluation of it is missing."""
     wanted: set[str] = set()
-    keys = [node.key for label, node in graph.evaluations.items() if label in graph.asked]
+    keys = [node.key for label, node in graph.evaluations.items() if label in labels]
     while keys:
         key = keys.pop()
         if key not in done | wanted:

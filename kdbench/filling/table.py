@@ -23,7 +23,7 @@ from kdbench.filling.progress import ProgressView
 from kdbench.filling.published import check_reported, next_to_published, with_block
 from kdbench.filling.resources import Needs
 from kdbench.filling.rows import SpecRow, labels_of, plugins_of, spec_rows
-from kdbench.filling.spec import TableSpec, find_spec, read_spec
+from kdbench.filling.spec import TEACHER, TableSpec, find_spec, read_spec
 from kdbench.filling.state import State
 from kdbench.filling.tasks import extra_names, shown_tasks
 from kdbench.filling.times import times_file
@@ -154,8 +154,9 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     plans = settings.plan or settings.dry_run
     world = world_of(spec)
     if world is not None and world.missing():
+        asked = _asked(settings.rows, spec, rows)
         if plans:
-            return _planned_world(world, spec, rows, _results_of(settings, spec, file.stem))
+            return _planned_world(world, spec, asked, _results_of(settings, spec, file.stem))
         make_missing(world)
     execution = _execution(settings, spec)
     places = places_of(settings, spec, file.stem)
@@ -183,6 +184,19 @@ def _fetch(places: Places) -> None:
     fetch_results(places.results)
     times = times_file(places.models).name
     fetch(places.models, lambda path: path == times or path.startswith("logs/"))
+
+
+def _asked(names: Sequence[str], spec: TableSpec, rows: Sequence[SpecRow]) -> Sequence[SpecRow]:
+    """The rows that are asked for, checked before a world is made.
+
+    Raises:
+        InputError: A name is that of no row.
+    """
+    known = {spec.teacher.label or TEACHER, *labels_of(rows)}
+    for name in names:
+        if name not in known and all(row.label is not None for row in rows):
+            raise InputError(f"rows={name}: the table has no such row: {nearest(name, known)}")
+    return [row for row in rows if not names or row.label in names]
 
 
 def _planned_world(

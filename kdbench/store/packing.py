@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
-from kdbench.store.packs import MARKS, Pack, PackedResult, PackedRun, pack_in, packed_run
+from kdbench.store.packs import MARKS, PACK, Pack, PackedResult, PackedRun, pack_in, packed_run
 from kdbench.store.places import run_folders_in
 from kdbench.store.results import task_from
 from kdbench.system.files import read_json, sha256_of_file
@@ -25,11 +25,13 @@ class GatheredPack:
     Attributes:
         pack: Its content.
         kept: The metrics in it, by name.
+        found: The metrics that the runs have, from which it was chosen.
         unfinished: Folders of runs that are not complete, which it lacks.
     """
 
     pack: Pack
     kept: tuple[str, ...]
+    found: tuple[str, ...]
     unfinished: tuple[str, ...]
 
 
@@ -75,10 +77,60 @@ def gather_pack(results: Path, choice: MetricChoice) -> GatheredPack:
     before = pack_in(results)
     marks = {} if before is None else dict(before.marks)
     marks |= {file.name: read_json(file) for file in sorted((results / MARKS).glob("*.json"))}
-    known = {name: mark for name, mark in marks.items() if mark.get("run") in runs}
-    left_out = {*(before.left_out if before else ()), *(seen - kept)}
+    known = {name: mark for name, mark in marks.items() if _run_of(mark) in runs}
+    left_out = set(before.left_out if before and before.runs_without_folder(results) else ())
+    left_out |= seen - kept
     pack = Pack(runs, known, tuple(sorted(left_out)))
-    return GatheredPack(pack, tuple(sorted(kept)), tuple(unfinished))
+    return GatheredPack(pack, tuple(sorted(kept)), tuple(sorted(seen)), tuple(unfinished))
+
+
+def _run_of(mark: object) -> object:
+    return mark.get("run") if isinstance(mark, dict) else None
+
+
+def check_keeps(out: Path, pack: Pack, results: Path) -> None:
+    """Check that a pack holds all that the one in its place has alone.
+
+    Args:
+        out: Folder of the pack.
+        pack: The pack that is to be written.
+        results: Folder of the results that it is made from.
+
+    Raises:
+        InputError: A run that has no folder would be lost, or some of its metrics.
+    """
+    before = pack_in(out)
+    if before is None:
+        return
+    alone = {*before.runs_without_folder(out)} & {*before.runs_without_folder(results)}
+    for path in sorted(alone):
+        old, new = before.runs[path], pack.runs.get(path)
+        if new is None:
+            raise InputError(_would_lose(out, f"the run {path}"))
+        for was, now in ((old.tasks, new.tasks), (old.groups, new.groups)):
+            if lost := sorted({name for task in was for name in _lost(task, was, now)}):
+                raise InputError(_would_lose(out, f"{', '.join(lost)} of {path}"))
+
+
+def _lost(task: str, was: Mapping[str, PackedResult], now: Mapping[str, PackedResult]) -> set[str]:
+    """The metrics of a result of which a new pack has less."""
+    old = was[task].content
+    if task not in now:
+        return set(old["metrics"])
+    parts = ("metrics", "documents")
+    return {
+        name
+        for part in parts
+        for name in old[part]
+        if name in old["metrics"] and name not in now[task].content[part]
+    }
+
+
+def _would_lose(out: Path, what: str) -> str:
+    return (
+        f"{out / PACK}: {what} would be lost, since no folder has it; name another folder with "
+        "out= or more metrics with metrics=, or delete the pack first"
+    )
 
 
 def _read_run(folder: Path) -> PackedRun:

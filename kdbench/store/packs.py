@@ -69,6 +69,14 @@ class Pack:
     marks: Mapping[str, Mapping[str, Any]] = field(repr=False)
     left_out: tuple[str, ...] = ()
 
+    def runs_without_folder(self, folder: Path) -> list[str]:
+        """The runs that are read from the pack, because they have no folder of their own.
+
+        Args:
+            folder: Folder of the pack.
+        """
+        return [path for path in self.runs if not (folder / path / "run.json").exists()]
+
 
 _read: dict[Path, tuple[tuple[int, ...], Pack]] = {}
 
@@ -156,14 +164,17 @@ def read_pack(file: Path) -> Pack:
         if len(runs) != head["runs"]:
             raise ValueError("a line is missing")
         by_path = {run.path: run for run in map(_run, runs)}
-        return Pack(by_path, dict(marks["marks"]), tuple(head["left_out"]))
+        if len(by_path) < len(runs):
+            raise ValueError("a run is there twice")
+        by_name = {name: dict(mark) for name, mark in marks["marks"].items()}
+        return Pack(by_path, by_name, tuple(head["left_out"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{file}: is no pack of results; {way_out}") from None
 
 
 def _run(line: Mapping[str, Any]) -> PackedRun:
     path = PurePosixPath(line["run"])
-    if path.is_absolute() or ".." in path.parts or not path.parts:
+    if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in str(path):
         raise ValueError("leaves its folder")
     results = [
         {name: PackedResult(dict(of["content"]), str(of["sha256"])) for name, of in part.items()}

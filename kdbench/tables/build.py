@@ -52,8 +52,10 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         groups = sorted_groups(groups, columns, settings.sort)
     if not groups:
         what = f"columns={','.join(settings.columns)}" if chosen else f"metric '{settings.metric}'"
+        packed = "".join(f"; {note}".rstrip(".") for note in _packed_notes(settings, columns))
         raise InputError(
-            f"results={settings.results}: no result with {what}{_why_none(settings, runs)}"
+            f"results={settings.results}: no result with {what}"
+            f"{packed or _why_none(settings, runs)}"
         )
     shown = [] if chosen else columns
     return Table(
@@ -73,8 +75,10 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
 def _packed_notes(settings: TableSettings, columns: Sequence[Column]) -> Iterator[str]:
     """Which columns packed runs lack, since a pack keeps the metrics of its own table."""
     pack = pack_in(settings.results)
+    if pack is None or not pack.runs_without_folder(settings.results):
+        return
     shown = dict.fromkeys(column.metric for column in columns)
-    gone = [metric for metric in shown if pack is not None and metric in pack.left_out]
+    gone = [metric for metric in shown if metric in pack.left_out]
     if gone:
         yield f"{PACK} was made without {', '.join(gone)}, which packed rows therefore lack."
 

@@ -108,11 +108,35 @@ def test_only_rows_that_are_asked_for_are_filled(file: Path, tmp_path: Path) -> 
     assert failed == {}
     assert "evaluate SFT" in begun
     assert not any("KD" in key for key in begun)
+    graph = Graph(spec, places, rows=["SFT"])
+    head, *lines = dry_run_lines("t", planned_nodes(graph))
+    assert head == "t: 5 of 7 done, 0 missing, 2 in rows that are not asked for"
+    assert {line[:10] for line in lines if " KD" in line} == {"  left out"}
+    assert lines[-1] == "nothing to do"
+    shutil.move(places.models, tmp_path / "kept")
+    head, *lines = dry_run_lines("t", planned_nodes(graph))
+    assert head.endswith(" 0 missing, 1 unneeded, 2 in rows that are not asked for")
+    assert [line[:18] for line in lines if "train" in line] == [
+        "  unneeded  train ",
+        "  left out  train ",
+    ]
+    shutil.move(tmp_path / "kept", places.models)
     rest, _ = worked(Graph(spec, places))
     assert "evaluate KD" in rest
     assert not set(begun) & set(rest)
     with pytest.raises(InputError, match="rows=SFTT: the table has no such row: did you mean"):
         Graph(spec, places, rows=["SFTT"])
+
+
+def test_rows_are_checked_before_a_world_is_made(file: Path, tmp_path: Path) -> None:
+    values = yaml.safe_load(file.read_text())
+    values["world"] = {"kind": "toy", "folder": str(tmp_path / "world")}
+    file.write_text(yaml.safe_dump(values))
+    with pytest.raises(InputError, match="rows=SFTT: the table has no such row: did you mean"):
+        fill(FillSettings(table=str(file), rows=("SFTT",)))
+    assert not (tmp_path / "world").exists()
+    lines = fill(FillSettings(table=str(file), rows=("KD",), plan=True)).text
+    assert "an evaluation of each row: KD\n" in lines
 
 
 def test_results_can_be_moved_to_a_different_folder(graph: Graph, tmp_path: Path) -> None:

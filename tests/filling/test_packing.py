@@ -175,3 +175,40 @@ def test_what_cannot_be_packed_is_refused(
     with pytest.raises(InputError, match=message):
         pack(PackSettings(**keys))
     assert not (results / PACK).exists()
+
+
+def test_a_metric_that_the_old_pack_lacks_cannot_be_named(results: Path, tmp_path: Path) -> None:
+    pack(PackSettings(results=results, metrics=("acceptance",)))
+    assert pack(PackSettings(results=results)).left_out == ()  # all is read from folders again
+    pack(PackSettings(results=results, metrics=("acceptance",)))
+    remove_folders(results)
+    with pytest.raises(InputError, match=r"metrics=lm_loss: .*packed.jsonl.xz was made without it"):
+        pack(PackSettings(results=results, metrics=("lm_loss",), out=tmp_path / "o"))
+    assert not (tmp_path / "o").exists()
+    columns = build_table(TableSettings(results=results, tasks=("dolly",), columns=("dolly",)))
+    assert not any("made without" in note for note in columns.meanings)
+    with pytest.raises(InputError, match="was made without lm_loss, which packed rows"):
+        build_table(TableSettings(results=results, tasks=("dolly",), columns=("lm_loss",)))
+
+
+def test_a_note_on_packed_rows_needs_one(results: Path) -> None:
+    pack(PackSettings(results=results, metrics=("acceptance",)))
+    settings = TableSettings(results=results, tasks=("dolly",), columns=("dolly", "lm_loss"))
+    assert not any("made without" in note for note in build_table(settings).meanings)
+
+
+def test_what_only_a_pack_has_is_not_overwritten(results: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o"
+    pack(PackSettings(results=results, out=out))
+    pack(PackSettings(results=results, metrics=("lm_loss",), out=out))  # folders have the rest
+    pack(PackSettings(results=results))
+    remove_folders(results)
+    before = (results / PACK).read_bytes()
+    lost = "acceptance@student, response_length of GKD/run-1 would be lost"
+    with pytest.raises(InputError, match=lost):
+        pack(PackSettings(results=results, metrics=("lm_loss",)))
+    put_run(tmp_path / "more", "KD", {"dolly": [1.0, 2.0]})
+    with pytest.raises(InputError, match="the run GKD/run-1 would be lost"):
+        pack(PackSettings(results=tmp_path / "more", out=results))
+    assert (results / PACK).read_bytes() == before
+    assert pack(PackSettings(results=results)).runs == 2

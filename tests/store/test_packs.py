@@ -59,6 +59,9 @@ def test_a_later_version_is_named(file):
         lambda head, run, marks: [head, {**run, "tasks": {"vicuna": []}}, marks],
         lambda head, run, marks: [head, {"run": "a/b"}, marks],
         lambda head, run, marks: [head, run, {"marks": 3}],
+        lambda head, run, marks: [head, run, {"marks": {"a.json": 3}}],
+        lambda head, run, marks: [head, {**run, "run": "a\0/b"}, marks],
+        lambda head, run, marks: [{**head, "runs": 2}, run, run, marks],
     ],
 )
 def test_what_is_no_pack_is_refused(file, change):
