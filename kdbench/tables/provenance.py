@@ -10,6 +10,9 @@ from kdbench.store.command import command_of
 from kdbench.store.runs import StoredRun
 from kdbench.text import counted
 
+_OF_SEED = {"seed", "out", "model", "name", "undistilled", "undistilled_name"}
+"""Keys in which the commands of a recipe's trainings differ; the first may be a floor."""
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -26,7 +29,7 @@ class Provenance:
         machine: Machines that measured it.
         kdbench_version: Versions of kdbench that measured it.
         git: Commit of the working folder, `+ changes` if files were changed.
-        commands: Command lines that make it.
+        commands: Command lines that make each run.
         recorded: Whether the commands are those that ran; else they follow from the record, with
             paths to fill in.
     """
@@ -41,7 +44,7 @@ class Provenance:
     machine: str
     kdbench_version: str
     git: str
-    commands: tuple[str, ...]
+    commands: tuple[tuple[str, ...], ...]
     recorded: bool
 
     def facts(self) -> Iterator[tuple[str, str]]:
@@ -68,11 +71,24 @@ class Provenance:
         return "; ".join(f"{name} {text}" for name, text in self.facts())
 
     @property
+    def all_commands(self) -> tuple[str, ...]:
+        """The commands of all runs, each once."""
+        return tuple(dict.fromkeys(line for lines in self.commands for line in lines))
+
+    @property
     def shown_commands(self) -> tuple[str, ...]:
-        """The commands, of which those that were not recorded say that paths are to fill in."""
-        if self.recorded:
-            return self.commands
-        return tuple(f"{command}  # paths to fill in" for command in self.commands)
+        """The commands to show.
+
+        Those of trainings that differ in nothing but their seed are shown once, and those that were
+        not recorded say that paths are to fill in.
+        """
+        if not self.recorded:
+            return tuple(f"{command}  # paths to fill in" for command in self.all_commands)
+        alike = {tuple(map(_without_seed, lines)) for lines in self.commands}
+        others = numbers(self.training_seeds[1:])
+        if not others or len(alike) > 1 or len(self.training_seeds) < len(self.commands):
+            return self.all_commands
+        return tuple(f"{line}  # likewise with seed={others}" for line in self.commands[0])
 
 
 def provenance(run: StoredRun) -> Provenance:
@@ -99,9 +115,15 @@ def provenance(run: StoredRun) -> Provenance:
         machine=_joined(machine_of(one) for one in runs),
         kdbench_version=_joined(str(one.record.get("kdbench_version") or "") for one in runs),
         git=_joined(_git(one.record.get("git") or {}) for one in runs),
-        commands=tuple(dict.fromkeys(line for lines in commands for line in lines)),
+        commands=tuple(map(tuple, commands)),
         recorded=recorded,
     )
+
+
+def _without_seed(line: str) -> tuple[str, ...]:
+    """The words of a command that do not name its training seed, or a folder or run of it."""
+    words = shlex.split(line)
+    return tuple(word for word in words if word.partition("=")[0] not in _OF_SEED)
 
 
 def recorded_commands(run: StoredRun) -> list[str]:

@@ -50,7 +50,7 @@ def of_provenance(row: TableRow) -> dict[str, Any]:
     names = ("runs", "protocol", "limit", "seeds", "training_seeds", "created", "kdbench_version")
     origin = row.provenance
     facts = {name: getattr(origin, name, None) for name in names}
-    commands = None if origin is None else origin.commands
+    commands = None if origin is None else origin.all_commands
     git = None if origin is None else origin.git or None
     recorded = None if origin is None else origin.recorded
     return {**facts, "git": git, "commands": commands, "commands_recorded": recorded}

@@ -9,6 +9,7 @@ from stored_scores import stored_run
 
 from kdbench.config import TableSettings
 from kdbench.tables import build_table
+from kdbench.tables.provenance import Provenance
 
 COMMAND = ["kdbench", "eval", "model=runs/my model", "limit=40"]
 TRAIN = ["kdbench", "train", "method=gkd", "out=runs/my model"]
@@ -82,3 +83,26 @@ def test_hostile_commands_stay_text(tmp_path, form):
     assert "\x1b" not in text
     if form == "md":  # an empty line would end the HTML
         assert "\n\n" not in text[text.index("<details") : text.index("</details>")]
+
+
+def test_commands_that_differ_in_their_seed_are_shown_once():
+    origin = provenance_of(seeded("10"), seeded("11", " name='GKD seed 11'"), seeds=(10, 11))
+    assert origin.shown_commands == (
+        "kdbench train method=gkd seed=10 out=runs/10  # likewise with seed=11",
+        "kdbench eval model=runs/10  # likewise with seed=11",
+    )
+    assert len(origin.all_commands) == 4
+    other = provenance_of(seeded("10"), seeded("11", " limit=3"), seeds=(10, 11))
+    assert other.shown_commands == other.all_commands
+
+
+def seeded(seed: str, more: str = "") -> tuple[str, str]:
+    train = f"kdbench train method=gkd seed={seed} out=runs/{seed}"
+    return train, f"kdbench eval model=runs/{seed}{more}"
+
+
+def provenance_of(*commands: tuple[str, ...], seeds: tuple[int, ...]) -> Provenance:
+    runs, hashes = ("GKD/one", "GKD/two"), ("", "")
+    return Provenance(
+        runs, hashes, "minillm", 10, (10,), seeds, "", "CPU", "0.1.0", "", commands, recorded=True
+    )
