@@ -18,7 +18,13 @@ from pydantic import Field
 
 from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
-from kdbench.analyses.seeded.scores import RankedScores, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import (
+    RankedScores,
+    runs_in,
+    runs_of_table,
+    seed_scores,
+    with_labels,
+)
 from kdbench.config import Names
 from kdbench.stats.over_seeds import SeedMean, difference_over_seeds, mean_over_seeds
 from kdbench.stats.paired import holm
@@ -66,6 +72,9 @@ class RankingBySeeds(Analysis, group="Seeds"):
         description="Folder of results of a filled table with several training seeds, to read "
         "instead of training",
     )
+    rows: Names = Field(
+        (), description="Rows of the stored results to rank, by label (default: all)"
+    )
     metric: str = Field("rougeL", description="Metric whose mean over tasks ranks the methods")
     methods: Names = Field(
         ("sft", "kd", "gkd", "distillm"), min_length=2, description="Methods to train and to rank"
@@ -89,8 +98,11 @@ class RankingBySeeds(Analysis, group="Seeds"):
     def run(self, bench: AnalysisBench) -> Conclusion:
         """Read the stored results, or fill the table; then split the variance."""
         if self.stored is not None:
-            found = seed_scores(runs_in(self.stored), self.metric, str(self.stored))
+            runs = with_labels(runs_in(self.stored), self.rows, str(self.stored))
+            found = seed_scores(runs, self.metric, str(self.stored))
             settings = {"metric": self.metric}  # others are of the training
+            if self.rows:
+                settings["rows"] = ",".join(self.rows)
             return self._conclude(found).model_copy(update={"settings": settings})
         runs = runs_of_table(bench.fill(self.table(bench.world)))
         return self._conclude(seed_scores(runs, self.metric, "the table"))

@@ -1660,6 +1660,7 @@ def table(
     sort: str | None = None,
     price: float | None = None,
     load: str | Mapping[str, Any] = {},
+    details: bool = True,
     plugins: str | PathLike[str] | Sequence[str | PathLike[str]] = (),
     storage_options: str | Mapping[str, Any] = {},
     work: str | PathLike[str] | None = None,
@@ -1691,6 +1692,8 @@ def table(
         price: Price of the machine per hour, in any currency; turns tokens a second into a cost.
         load: Load whose speeds are shown, as in concurrency=8,new_tokens=128 (default: the one that
             most rows have).
+        details: Whether a document lists run, protocol, seeds, date, machine and command of each
+            row.
         plugins: Python files that register metrics, methods, backends, builders, analyses or
             prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;

@@ -103,6 +103,11 @@ class TableOutputKeys(Settings, group="Output"):
         description="Name of the markers in a Markdown file: <!-- kdbench:begin NAME --> and "
         "<!-- kdbench:end NAME -->",
     )
+    details: bool = Field(
+        True,
+        description="Whether a document lists run, protocol, seeds, date, machine and command of "
+        "each row",
+    )
     check: bool = Field(
         False, description="Dry run for CI: print a diff and exit with 1 if the file is stale"
     )

@@ -69,6 +69,7 @@ def build_table(settings: TableSettings, runs: Sequence[StoredRun] | None = None
         else (),
         heads=tuple(ColumnHead(c.name, c.metric, c.tasks, c.unit, c.direction) for c in columns),
         keeps_errors="error" in settings.model_fields_set,
+        details=settings.details,
     )
 
 

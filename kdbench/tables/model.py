@@ -138,6 +138,7 @@ class Content:
         meanings: Sentences that describe the columns, if they were chosen with `columns=`.
         heads: What each column shows; empty if unknown.
         keeps_errors: Whether a terminal that is too narrow shows the error bars nevertheless.
+        details: Whether a document says where each measured row comes from.
     """
 
     metric: str
@@ -148,6 +149,7 @@ class Content:
     meanings: tuple[str, ...] = ()
     heads: tuple[ColumnHead, ...] = ()
     keeps_errors: bool = False
+    details: bool = True
 
     @property
     def rows(self) -> list[TableRow]:
@@ -197,7 +199,9 @@ class Content:
         return list(dict.fromkeys(f"{row.label}: {row.note}" for row in self.rows if row.note))
 
     def origins(self) -> list[tuple[str, Provenance]]:
-        """The label of each measured row and where it comes from, each once."""
+        """The label of each measured row and where it comes from; none without details."""
+        if not self.details:
+            return []
         known = [(row.label, row.provenance) for row in self.rows if row.provenance is not None]
         return list(dict.fromkeys(known))
 

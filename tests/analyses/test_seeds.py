@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from kdbench.analyses import analyses
-from kdbench.analyses.seeded.scores import RankedScores, runs_in, runs_of_table, seed_scores
+from kdbench.analyses.seeded.scores import (
+    RankedScores,
+    runs_in,
+    runs_of_table,
+    seed_scores,
+    with_labels,
+)
 from kdbench.errors import InputError
 from tests.analyses.seeded.rows import filled, row, run, task
 
@@ -43,6 +49,14 @@ def test_scores_are_means_over_tasks_by_seed():
     assert found.seeds == (10, 11, 12)
     assert found.scores[1] == pytest.approx([4.5, 7.5, 6.0])
     assert [part.shape for part in found.tasks] == [(3, 3, 2), (3, 3, 2)]
+
+
+def test_only_chosen_rows_are_ranked():
+    runs = runs_of_table(results())
+    assert list(with_labels(runs, ["gkd", "sft"], "the table")) == ["gkd", "sft"]
+    assert with_labels(runs, [], "the table") == runs
+    with pytest.raises(InputError, match="rows=gdk: not in the table: did you mean 'gkd'"):
+        with_labels(runs, ["gdk"], "the table")
 
 
 def test_recipes_with_fewer_seeds_are_left_out():

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdbench.analyses.core.filled import FilledRows
-from kdbench.errors import InputError, nearest_path
+from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.recipes import merged_seeds
@@ -86,6 +86,23 @@ def runs_in(folder: Path, key: str = "stored") -> RunsBySeed:
             "needed: fill the table with train_seeds: 5"
         )
     return found
+
+
+def with_labels(runs: RunsBySeed, labels: Sequence[str], place: str) -> RunsBySeed:
+    """The runs of some recipes, in the order of their labels; all for no labels.
+
+    Args:
+        runs: Runs of recipes.
+        labels: Labels of those to keep.
+        place: Where they are from, for messages.
+
+    Raises:
+        InputError: A label is of no recipe.
+    """
+    for label in labels:
+        if label not in runs:
+            raise InputError(f"rows={label}: not in {place}: {nearest(label, runs)}")
+    return {label: runs[label] for label in labels} if labels else runs
 
 
 def _last_measured(run: StoredRun) -> str:
