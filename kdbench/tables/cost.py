@@ -15,6 +15,9 @@ from kdbench.tables.column import Column
 from kdbench.tables.model import Cell
 from kdbench.tables.teachers import teacher_folders
 
+_SFT = "SFT"
+"""Label of the row of supervised fine-tuning, unless a table names it otherwise."""
+
 COSTS = {
     "seconds_per_sample": ("the training time per sample in seconds", 2),
     "relative_cost": ("the training time per sample divided by that of SFT", 2),
@@ -82,17 +85,22 @@ def cost_column(name: str, runs: Sequence[StoredRun]) -> CostColumn:
 
     Args:
         name: One of `COSTS`.
-        runs: Runs of the table, among them that of SFT. A fine-tuned teacher is not SFT.
+        runs: Runs of the table, among them that of SFT. A fine-tuned teacher is not SFT. Of several
+            rows that are fine-tuned, one with the label SFT is meant, else their mean.
     """
     teachers = teacher_folders(runs)
-    seconds_of: dict[str | None, list[float]] = {}
+    seconds_of: dict[str | None, dict[bool, list[float]]] = {}
     for run in (training for row in runs for training in row.trainings or (row,)):
         cost = run.record.get("training")
         if run.folder in teachers or not cost or cost["method"] != "sft":
             continue
         if (seconds := _seconds_per_sample(cost)) is not None:
-            seconds_of.setdefault(run.record["setting"], []).append(seconds)
-    sft_seconds = {setting: sum(known) / len(known) for setting, known in seconds_of.items()}
+            is_named = run.record["method"] == _SFT
+            seconds_of.setdefault(run.record["setting"], {}).setdefault(is_named, []).append(
+                seconds
+            )
+    meant = {setting: known.get(True) or known[False] for setting, known in seconds_of.items()}
+    sft_seconds = {setting: sum(known) / len(known) for setting, known in meant.items()}
     return CostColumn(name, name, (), False, direction="lower", arrow=True, sft_seconds=sft_seconds)
 
 

@@ -87,3 +87,17 @@ def test_cost_in_the_table_is_relative_to_sft(tmp_path: Path) -> None:
     assert "given" not in cells  # there is nothing to show
     assert table.columns[1] == "relative_cost ↓"
     assert "relative_cost is the training time per sample divided by that of SFT." in str(table)
+
+
+@pytest.mark.parametrize(("label", "relative"), [("SFT", "1.00"), ("Fine-tuned", "0.67")])
+def test_of_several_fine_tuned_rows_sft_is_the_unit(
+    tmp_path: Path, label: str, relative: str
+) -> None:
+    put(tmp_path, "all", label, training_cost(card("sft", 10.0)))
+    put(tmp_path, "half", "Half of the data", training_cost(card("sft", 20.0)))
+    settings = TableSettings(
+        results=tmp_path, columns=("relative_cost",), tasks=("dolly",), published="none"
+    )
+    table = build_table(settings)
+    (row,) = (row for row in table.rows if row.label == f"{label} (all)")
+    assert [table.text(cell) for cell in row.cells] == [relative]
