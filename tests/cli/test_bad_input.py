@@ -216,7 +216,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "no tokenizer": (
         with_model(lambda m: [f.unlink() for f in m.glob("token*")]),
-        "cannot be loaded",
+        "model: no tokenizer here",
     ),
     "a tensor missing": (
         with_model(without_a_tensor),

@@ -192,7 +192,7 @@ CASES: dict[str, tuple[Broken, str]] = {
     ),
     "student without a tokenizer": (
         with_copy(lambda m: [file.unlink() for file in m.glob("token*")]),
-        "changed: cannot be loaded",
+        "changed: no tokenizer here",
     ),
     "student with other tokens": (
         with_copy(swap_tokens),
