@@ -1,27 +1,22 @@
-"""The table of mechanisms in its forms: terminal, Markdown, CSV and JSON."""
+"""The table of mechanisms."""
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import TYPE_CHECKING, Any, get_args
 
-from kdbench.errors import InputError, nearest
 from kdbench.filling.mechanisms import MechanismRow, MechanismVerdict, compared_rows
 from kdbench.filling.rows import SpecRow
 from kdbench.filling.spec import TableSpec
 from kdbench.store.runs import StoredRun
-from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapped
-from kdbench.text import cell_text, counted, escape_md, interval, printable, signed
+from kdbench.system.layout import GridLine, NumberCell, fit, wrapped
+from kdbench.system.printed import PrintedTable
+from kdbench.text import counted, escape_md, interval, printable, signed
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.text import Text
 
-_FORMS = ("terminal", "md", "csv", "json")
 _ARROWS = {"up": "↑", "down": "↓"}
 _MOST_DECIMALS = 6
 _STORED_DECIMALS = 9  # the same on every machine
@@ -30,7 +25,7 @@ _WAY = "a wider terminal, a pipe, or kdbench mechanisms TABLE format=md"
 
 
 @dataclass(frozen=True, repr=False)
-class MechanismTable:
+class MechanismTable(PrintedTable):
     """Which methods moved what their ideas should move; `print` shows it as a terminal does.
 
     Attributes:
@@ -41,40 +36,30 @@ class MechanismTable:
     title: str
     rows: tuple[MechanismRow, ...]
 
-    def __str__(self) -> str:
-        return self.render("terminal", output_width())
+    def records(self) -> list[dict[str, Any]]:
+        """The rows as mappings of plain values; what is unknown is None."""
+        return [_record(row) for row in self.rows]
 
-    def __repr__(self) -> str:
-        return str(self).rstrip("\n")
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return the rows as a data frame."""
-        import pandas as pd
-
-        return pd.DataFrame(records(self))
-
-    def render(self, form: str, width: int | None = None) -> str:
-        """Draw the table.
+    def lines(self, width: int | None) -> "list[Text]":
+        """The lines on a terminal.
 
         Args:
-            form: `terminal`, `md`, `csv` or `json`.
-            width: Columns of the terminal, for that form; None for no limit.
-
-        Returns:
-            The text, which ends with a newline.
-
-        Raises:
-            InputError: An unknown form.
+            width: Columns of the terminal; None for no limit.
         """
-        if form not in _FORMS:
-            raise InputError(f"format={form}: {nearest(form, _FORMS)}")
-        if form == "md":
-            return _markdown(self)
-        if form == "csv":
-            return _csv(self)
-        if form == "json":
-            return json.dumps(records(self), indent=1, ensure_ascii=False) + "\n"
-        return "".join(f"{line.plain}\n" for line in mechanism_lines(self, width))
+        from rich.text import Text
+
+        fitted = fit(list(_grid(self.rows)), (0, 1, 2, 4), width, spare=_VALUES)
+        lines = [Text(f"{self.title}: mechanisms", "bold"), *fitted.lines, Text("")]
+        hidden = [] if "compared with" in fitted.lines[0].plain else ["the compared values"]
+        hidden += ["95 % intervals"] * bool(fitted.dropped)
+        missing = [f"no room for {' and '.join(hidden)}: see them with {_WAY}"] if hidden else []
+        for text in [*missing, *notes(self)]:
+            lines += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
+        return lines
+
+    def markdown(self) -> str:
+        """The table in Markdown, which ends with a newline."""
+        return _markdown(self)
 
 
 def mechanism_table(
@@ -90,52 +75,29 @@ def mechanism_table(
     return MechanismTable(spec.title, tuple(compared_rows(spec, rows, runs)))
 
 
-def records(table: MechanismTable) -> list[dict[str, Any]]:
-    """The rows as mappings of plain values; what is unknown is None."""
-    return [
-        {
-            "row": row.label,
-            "family": row.family,
-            "against": row.against,
-            "measure": row.mechanism and row.mechanism.measure,
-            "direction": row.mechanism and row.mechanism.direction,
-            "idea": row.mechanism and row.mechanism.idea,
-            "value": _rounded(row.value),
-            "value_of_other": _rounded(row.other),
-            "difference": _rounded(row.difference),
-            "ci_low": _rounded(row.low),
-            "ci_high": _rounded(row.high),
-            "training_seeds": list(row.seeds),
-            "values": [_rounded(value) for value in row.values],
-            "values_of_other": [_rounded(value) for value in row.others],
-            "verdict": row.verdict,
-            "reason": row.reason,
-        }
-        for row in table.rows
-    ]
+def _record(row: MechanismRow) -> dict[str, Any]:
+    return {
+        "row": row.label,
+        "family": row.family,
+        "against": row.against,
+        "measure": row.mechanism and row.mechanism.measure,
+        "direction": row.mechanism and row.mechanism.direction,
+        "idea": row.mechanism and row.mechanism.idea,
+        "value": _rounded(row.value),
+        "value_of_other": _rounded(row.other),
+        "difference": _rounded(row.difference),
+        "ci_low": _rounded(row.low),
+        "ci_high": _rounded(row.high),
+        "training_seeds": list(row.seeds),
+        "values": [_rounded(value) for value in row.values],
+        "values_of_other": [_rounded(value) for value in row.others],
+        "verdict": row.verdict,
+        "reason": row.reason,
+    }
 
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, _STORED_DECIMALS) + 0.0
-
-
-def mechanism_lines(table: MechanismTable, width: int | None) -> "list[Text]":
-    """The lines of the table on a terminal.
-
-    Args:
-        table: The table.
-        width: Columns of the terminal; None for no limit.
-    """
-    from rich.text import Text
-
-    fitted = fit(list(_grid(table.rows)), (0, 1, 2, 4), width, spare=_VALUES)
-    lines = [Text(f"{table.title}: mechanisms", "bold"), *fitted.lines, Text("")]
-    hidden = [] if "compared with" in fitted.lines[0].plain else ["the compared values"]
-    hidden += ["95 % intervals"] * bool(fitted.dropped)
-    missing = [f"no room for {' and '.join(hidden)}: see them with {_WAY}"] if hidden else []
-    for text in [*missing, *notes(table)]:
-        lines += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
-    return lines
 
 
 def notes(table: MechanismTable) -> list[str]:
@@ -228,18 +190,3 @@ def _markdown(table: MechanismTable) -> str:
         lines.append(f"| {' | '.join(map(escape_md, cells))} |")
     lines += ["", *(escape_md(note) + "  " for note in notes(table))]
     return "\n".join(line.rstrip() if "|" in line else line for line in lines).rstrip() + "\n"
-
-
-def _csv(table: MechanismTable) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = records(table)
-    names = list(rows[0]) if rows else []
-    writer.writerow(names)
-    for row in rows:
-        values = [
-            " ".join(map(str, value)) if isinstance(value, list) else value
-            for value in row.values()
-        ]
-        writer.writerow([cell_text(v) if isinstance(v, str) else v for v in values])
-    return text.getvalue()

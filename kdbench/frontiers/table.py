@@ -1,14 +1,10 @@
-"""The frontier in its forms: terminal, Markdown, CSV and JSON."""
+"""The table of a frontier."""
 
-import csv
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kdbench.errors import InputError, nearest
 from kdbench.frontiers.words import (
     decimals_of,
     gain_text,
@@ -18,19 +14,18 @@ from kdbench.frontiers.words import (
     verdict_text,
 )
 from kdbench.store.frontiers import FrontierRecord, FrontierStudent
-from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapped
-from kdbench.text import cell_text, escape_md, interval, printable, signed
+from kdbench.system.layout import GridLine, NumberCell, fit, wrapped
+from kdbench.system.printed import PrintedTable
+from kdbench.text import escape_md, interval, printable, signed
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.text import Text
 
-_FORMS = ("terminal", "md", "csv", "json")
 _QUALITIES = 4  # the first column of qualities, which a narrow terminal leaves out
 
 
 @dataclass(frozen=True, repr=False)
-class Frontier:
+class Frontier(PrintedTable):
     """Quality against entropy of every student; `print` shows it as a terminal does.
 
     Attributes:
@@ -41,50 +36,29 @@ class Frontier:
     record: FrontierRecord
     folder: Path
 
-    def __str__(self) -> str:
-        return self.render("terminal", output_width())
+    def records(self) -> list[dict[str, Any]]:
+        """A row for each point of each curve, with the gain of its student."""
+        return list(_points(self.record))
 
-    def __repr__(self) -> str:
-        return str(self).rstrip("\n")
-
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return the points of all curves, with the gain of their student, as a data frame."""
-        import pandas as pd
-
-        return pd.DataFrame(list(points(self.record)))
-
-    def render(self, form: str, width: int | None = None) -> str:
-        """Draw the table.
+    def lines(self, width: int | None) -> "list[Text]":
+        """The lines on a terminal.
 
         Args:
-            form: `terminal`, `md`, `csv` or `json`.
-            width: Columns of the terminal, for that form; None for no limit.
-
-        Returns:
-            The text, which ends with a newline.
-
-        Raises:
-            InputError: An unknown form.
+            width: Columns of the terminal; None for no limit.
         """
-        if form not in _FORMS:
-            raise InputError(f"format={form}: {nearest(form, _FORMS)}")
-        if form == "md":
-            return _markdown(self.record)
-        if form == "csv":
-            return _csv(self.record)
-        if form == "json":
-            return json.dumps(document(self.record), indent=1, ensure_ascii=False) + "\n"
-        return "".join(f"{line.plain}\n" for line in frontier_lines(self.record, width))
+        return _lines(self.record, width)
+
+    def markdown(self) -> str:
+        """The table in Markdown, which ends with a newline."""
+        return _markdown(self.record)
+
+    def document(self) -> dict[str, Any]:
+        """The stored numbers as a JSON value."""
+        content: dict[str, Any] = self.record.model_dump(mode="json", by_alias=True)
+        return content
 
 
-def document(record: FrontierRecord) -> dict[str, Any]:
-    """The stored numbers as a JSON value."""
-    content: dict[str, Any] = record.model_dump(mode="json", by_alias=True)
-    return content
-
-
-def points(record: FrontierRecord) -> Iterator[dict[str, Any]]:
-    """A row for each point of each curve, with the gain of its student."""
+def _points(record: FrontierRecord) -> Iterator[dict[str, Any]]:
     for student in record.students:
         gain = student.gain
         for point in student.points:
@@ -106,13 +80,7 @@ def points(record: FrontierRecord) -> Iterator[dict[str, Any]]:
             }
 
 
-def frontier_lines(record: FrontierRecord, width: int | None) -> "list[Text]":
-    """The lines of the table on a terminal.
-
-    Args:
-        record: The frontier.
-        width: Columns of the terminal; None for no limit.
-    """
+def _lines(record: FrontierRecord, width: int | None) -> "list[Text]":
     from rich.text import Text
 
     grid = list(_grid(record))
@@ -176,13 +144,3 @@ def _markdown(record: FrontierRecord) -> str:
     sentences = [sentence(s, record) for s in record.students if s.label != record.baseline]
     lines += [f"{escape_md(text)}  " for text in [*sentences, *notes(record)]]
     return "\n".join(lines).rstrip() + "\n"
-
-
-def _csv(record: FrontierRecord) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = list(points(record))
-    writer.writerow([cell_text(name) for name in rows[0]])
-    for row in rows:
-        writer.writerow([cell_text(v) if isinstance(v, str) else v for v in row.values()])
-    return text.getvalue()

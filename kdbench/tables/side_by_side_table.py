@@ -1,29 +1,24 @@
-"""The table of own, reported and spread scores in its forms: terminal, Markdown, CSV and JSON."""
+"""The table of own, reported and spread scores."""
 
-import csv
-import io
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from kdbench.errors import InputError, nearest
-from kdbench.system.layout import GridLine, NumberCell, fit, output_width, wrapped
+from kdbench.system.layout import GridLine, NumberCell, fit, wrapped
+from kdbench.system.printed import PrintedTable
 from kdbench.tables.side_by_side import ComparedScore, Comparisons, sentences
-from kdbench.text import cell_text, counted, escape_md, interval, number, printable
+from kdbench.text import counted, escape_md, interval, number, printable
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.text import Text
 
-FORMS = ("terminal", "md", "csv", "json")
 TITLE = "own, reported and spread"
 _HEADS = ("", "own", "reported", "lowest to highest", "own is")
 _STORED_DECIMALS = 9  # the same on every machine
 
 
 @dataclass(frozen=True, repr=False)
-class SideBySide:
+class SideBySide(PrintedTable):
     """Own scores next to published ones; `print` shows them as a terminal does.
 
     Attributes:
@@ -32,64 +27,49 @@ class SideBySide:
 
     found: Comparisons
 
-    def __str__(self) -> str:
-        return self.render("terminal", output_width())
+    form_note: ClassVar[str] = "with spread: "  # kdbench table has more forms without it
 
-    def __repr__(self) -> str:
-        return str(self).rstrip("\n")
+    def records(self) -> list[dict[str, Any]]:
+        """The compared scores as mappings of plain values; what is unknown is None."""
+        return [_record(score) for score in self.found.scores]
 
-    def to_pandas(self) -> "pd.DataFrame":
-        """Return the compared scores as a data frame, one a row."""
-        import pandas as pd
-
-        return pd.DataFrame(records(self))
-
-    def render(self, form: str, width: int | None = None) -> str:
-        """Draw the table.
+    def lines(self, width: int | None) -> "list[Text]":
+        """The lines on a terminal.
 
         Args:
-            form: `terminal`, `md`, `csv` or `json`.
-            width: Columns of the terminal, for that form; None for no limit.
-
-        Returns:
-            The text, which ends with a newline.
-
-        Raises:
-            InputError: An unknown form.
+            width: Columns of the terminal; None for no limit.
         """
-        if form not in FORMS:
-            raise InputError(f"format={form}: with spread: {nearest(form, FORMS)}")
-        if form == "md":
-            return _markdown(self)
-        if form == "csv":
-            return _csv(self)
-        if form == "json":
-            return json.dumps(records(self), indent=1, ensure_ascii=False) + "\n"
-        return "".join(f"{line.plain}\n" for line in lines(self, width))
+        from rich.text import Text
+
+        fitted = fit(list(_grid(self.found)), (0, 4), width)
+        drawn = [Text(f"{self.found.title}: {TITLE}", "bold"), *fitted.lines, Text("")]
+        for text in notes(self):
+            drawn += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
+        return drawn
+
+    def markdown(self) -> str:
+        """The table in Markdown, which ends with a newline."""
+        return _markdown(self)
 
 
-def records(table: SideBySide) -> list[dict[str, Any]]:
-    """The compared scores as mappings of plain values; what is unknown is None."""
-    return [
-        {
-            "setting": score.setting,
-            "row": score.row,
-            "column": score.column,
-            "own": _rounded(score.own.value),
-            "ci_low": _rounded(score.own.ci_low),
-            "ci_high": _rounded(score.own.ci_high),
-            "n": score.own.n,
-            "reported": score.reported and score.reported.value,
-            "certainty": score.reported and _certainty(score),
-            "source": score.source or None,
-            "lowest": score.ends and _rounded(score.ends[0]),
-            "highest": score.ends and _rounded(score.ends[1]),
-            "sources": len(score.sources),
-            "place": score.place,
-            "reported_differs": score.differs,
-        }
-        for score in table.found.scores
-    ]
+def _record(score: ComparedScore) -> dict[str, Any]:
+    return {
+        "setting": score.setting,
+        "row": score.row,
+        "column": score.column,
+        "own": _rounded(score.own.value),
+        "ci_low": _rounded(score.own.ci_low),
+        "ci_high": _rounded(score.own.ci_high),
+        "n": score.own.n,
+        "reported": score.reported and score.reported.value,
+        "certainty": score.reported and _certainty(score),
+        "source": score.source or None,
+        "lowest": score.ends and _rounded(score.ends[0]),
+        "highest": score.ends and _rounded(score.ends[1]),
+        "sources": len(score.sources),
+        "place": score.place,
+        "reported_differs": score.differs,
+    }
 
 
 def _rounded(value: float | None) -> float | None:
@@ -101,22 +81,6 @@ def _certainty(score: ComparedScore) -> str:
     if score.reported.unverified:
         return "unverified"
     return "second_hand" if score.reported.second_hand else "verified"
-
-
-def lines(table: SideBySide, width: int | None) -> "list[Text]":
-    """The lines of the table on a terminal.
-
-    Args:
-        table: The table.
-        width: Columns of the terminal; None for no limit.
-    """
-    from rich.text import Text
-
-    fitted = fit(list(_grid(table.found)), (0, 4), width)
-    drawn = [Text(f"{table.found.title}: {TITLE}", "bold"), *fitted.lines, Text("")]
-    for text in notes(table):
-        drawn += map(Text, wrapped(printable(text), width, "  ", whole_words=True))
-    return drawn
 
 
 def notes(table: SideBySide) -> list[str]:
@@ -193,13 +157,3 @@ def _markdown(table: SideBySide) -> str:
         text.append(f"| {' | '.join(map(escape_md, cells))} |")
     text += ["", *(f"- {escape_md(note)}" for note in notes(table))]
     return "\n".join(text) + "\n"
-
-
-def _csv(table: SideBySide) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = records(table)
-    writer.writerow(list(rows[0]))
-    for row in rows:
-        writer.writerow([cell_text(v) if isinstance(v, str) else v for v in row.values()])
-    return text.getvalue()

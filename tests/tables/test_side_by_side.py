@@ -10,7 +10,7 @@ from kdbench.errors import InputError
 from kdbench.tables.model import Cell, ColumnHead, Content, Group, TableRow
 from kdbench.tables.published import Published, read_published
 from kdbench.tables.side_by_side import check_names, compared_scores, sentences
-from kdbench.tables.side_by_side_table import SideBySide, notes, records
+from kdbench.tables.side_by_side_table import SideBySide, notes
 
 FILE = """
 schema: 1
@@ -137,7 +137,7 @@ def test_the_sentences_count_what_the_table_shows(published: Published) -> None:
 def test_every_form_has_the_same_numbers(published: Published) -> None:
     rows = table(GKD=(own(10.126, 9, 11), None, None))
     drawn = SideBySide(compared_scores(rows, published, ["pair"], "all"))
-    (record,) = records(drawn)
+    (record,) = drawn.records()
     assert (record["own"], record["reported"], record["lowest"]) == (10.126, 10.0, 10.0)
     assert json.loads(drawn.render("json")) == [record]
     (row,) = csv.DictReader(io.StringIO(drawn.render("csv")))

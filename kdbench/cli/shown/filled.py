@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 from kdbench.cli.answer import VerbAnswer
 from kdbench.cli.next_command import after_fill
 from kdbench.cli.shown.listing import list_lines
-from kdbench.cli.shown.mechanisms import print_mechanisms
 from kdbench.cli.shown.table import (
-    print_side_by_side,
+    print_lines,
     print_table,
     side_by_side_document,
     table_document,
@@ -38,10 +37,10 @@ def _show(filled: "Filled") -> None:
         print_table(filled.drawn, f"a wider terminal, a pipe, or {filled.table}")
         say("")
     if filled.published is not None:
-        print_side_by_side(filled.published)
+        print_lines(filled.published)
         say("")
     if filled.mechanisms is not None:
-        print_mechanisms(filled.mechanisms)
+        print_lines(filled.mechanisms)
         say("")
     if filled.planned and output_width() is not None:
         _show_plan(filled)
@@ -64,10 +63,10 @@ def _document(filled: "Filled") -> dict[str, Any]:
     if filled.drawn is not None:
         document |= table_document(filled.drawn)
     if filled.mechanisms is not None:
-        from kdbench.filling.mechanism_table import notes, records
+        from kdbench.filling.mechanism_table import notes
 
         table = filled.mechanisms
-        document |= {"mechanisms": records(table), "mechanism_notes": notes(table)}
+        document |= {"mechanisms": table.records(), "mechanism_notes": notes(table)}
     if filled.published is not None:
         document |= {"published": side_by_side_document(filled.published)}
     if filled.drawn is not None:

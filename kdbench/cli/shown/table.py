@@ -10,6 +10,7 @@ from kdbench.system.layout import output_width
 from kdbench.system.outputs import STANDARD_OUTPUT, is_standard_output, is_stream, put_output
 
 if TYPE_CHECKING:
+    from kdbench.system.printed import PrintedTable
     from kdbench.tables import Table
     from kdbench.tables.side_by_side_table import SideBySide
 
@@ -93,7 +94,7 @@ def _print(table: "Table | SideBySide") -> None:
     from kdbench.tables.side_by_side_table import SideBySide
 
     if isinstance(table, SideBySide):
-        print_side_by_side(table)
+        print_lines(table)
     else:
         print_table(table)
 
@@ -119,19 +120,17 @@ def print_table(table: "Table", way: str | None = None) -> None:
         say_styled(line)
 
 
-def print_side_by_side(table: "SideBySide") -> None:
-    """Print own scores next to published ones on standard output; on a terminal they fit."""
-    from kdbench.tables.side_by_side_table import lines
-
-    for line in lines(table, output_width()):
+def print_lines(table: "PrintedTable") -> None:
+    """Print a table of another kind on standard output; on a terminal it fits."""
+    for line in table.lines(output_width()):
         say_styled(line)
 
 
 def side_by_side_document(table: "SideBySide") -> dict[str, Any]:
     """Own scores next to published ones for JSON, and the notes."""
-    from kdbench.tables.side_by_side_table import notes, records
+    from kdbench.tables.side_by_side_table import notes
 
-    return {"title": table.found.title, "scores": records(table), "notes": notes(table)}
+    return {"title": table.found.title, "scores": table.records(), "notes": notes(table)}
 
 
 def table_document(table: "Table") -> dict[str, Any]:
