@@ -35,7 +35,8 @@ from kdbench.analyses.core.bench import AnalysisBench, StoppedAnalysis
 from kdbench.config import FillSettings, Names
 from kdbench.config.kinds import AtLeastOne, given_keys
 from kdbench.errors import InputError
-from kdbench.filling.spec import TableSpec, find_spec, read_spec
+from kdbench.filling.spec import TableSpec, read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.store.conclusions import Conclusion
 from kdbench.store.timings import RowTiming, read_timings
 

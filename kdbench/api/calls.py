@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from kdbench.distillation.keeping import KeptScores
     from kdbench.distillation.train import Trained
     from kdbench.fidelity.plain.compare import TextComparison
+    from kdbench.filling.filled import Filled
     from kdbench.filling.mechanism_table import MechanismTable
-    from kdbench.filling.table import Filled
     from kdbench.frontiers.table import Frontier
     from kdbench.judging.work import JudgedRun
     from kdbench.measuring.measurement import Evaluation

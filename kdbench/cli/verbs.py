@@ -13,7 +13,7 @@ from kdbench.system.threads import wait_passively
 from kdbench.text import printable
 
 if TYPE_CHECKING:
-    from kdbench.filling.table import Filled
+    from kdbench.filling.filled import Filled
 
 
 def main() -> None:

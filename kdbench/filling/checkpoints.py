@@ -10,7 +10,8 @@ from kdbench.distillation.card import CARD
 from kdbench.errors import InputError
 from kdbench.filling.graph import Graph
 from kdbench.filling.nodes import CheckpointNode, TrainNode
-from kdbench.filling.spec import find_spec, read_spec
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.filling.table import places_of
 from kdbench.filling.worlds import world_of
 from kdbench.system.remote.hooks import fetch_checkpoint

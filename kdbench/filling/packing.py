@@ -10,7 +10,8 @@ from kdbench.config.pack import PackSettings
 from kdbench.errors import InputError, nearest
 from kdbench.filling.mechanisms import measure_column
 from kdbench.filling.rows import plugins_of, spec_rows
-from kdbench.filling.spec import TableSpec, find_spec, read_spec
+from kdbench.filling.spec import TableSpec, read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.filling.tasks import shown_tasks
 from kdbench.metrics import base_of
 from kdbench.store.packing import (

@@ -16,13 +16,12 @@ from pydantic import (
 )
 
 from kdbench.config import FIVE, Names, Settings
-from kdbench.config.extending import KEY as EXTENDS
 from kdbench.config.extending import read_chain
 from kdbench.config.resources import NodeResourceKeys, ResourceKeys, TableResourceKeys
-from kdbench.errors import InputError, first_fault, nearest, nearest_path
+from kdbench.errors import InputError, first_fault, nearest
+from kdbench.filling.spec_files import base_of
 from kdbench.methods import Mechanism
 from kdbench.metrics import ALL
-from kdbench.system.bundled import bundled
 from kdbench.system.safe_yaml import parse_yaml
 
 TEACHER, STUDENT = "Teacher", "Student"
@@ -297,45 +296,3 @@ def _change(values: dict[str, Any], dotted_key: str, text: str) -> None:
         values[last] = parse_yaml(text)
     except ValueError as error:
         raise InputError(f"{dotted_key}={text}: {error}") from None
-
-
-def tables() -> dict[str, Path]:
-    """The files of the bundled specifications, by name: `toy`."""
-    folder = bundled("baselines") / "tables"
-    return {file.stem: file for file in sorted(folder.glob("[!_]*.yaml"))}
-
-
-def find_spec(table: str) -> Path:
-    """Find the file of a specification.
-
-    Args:
-        table: Name of a bundled specification, or a path.
-
-    Raises:
-        InputError: it is neither.
-    """
-    bundled_tables = tables()
-    if table in bundled_tables:
-        return bundled_tables[table]
-    if Path(table).is_file():
-        return Path(table)
-    near = nearest_path(Path(table)) or f": {nearest(table, bundled_tables)}"
-    raise InputError(f"unknown table '{table}', and no such file{near}")
-
-
-def base_of(file: Path, name: str) -> Path:
-    """Find the file that a specification extends.
-
-    Args:
-        file: The file of the specification.
-        name: Name of a bundled specification, or a path relative to the file's folder.
-
-    Raises:
-        InputError: it is neither.
-    """
-    bundled_tables = tables()
-    base = bundled_tables.get(name, file.parent / name)
-    if base.is_file():
-        return base
-    near = nearest_path(base) or f": {nearest(name, bundled_tables)}"
-    raise InputError(f"table={file}: {EXTENDS}: no table '{name}', and no such file{near}")

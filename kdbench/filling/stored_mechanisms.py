@@ -7,7 +7,8 @@ from kdbench.errors import InputError, nearest_path
 from kdbench.filling.mechanism_table import MechanismTable, mechanism_table
 from kdbench.filling.mechanisms import check_mechanisms, current_runs
 from kdbench.filling.rows import plugins_of, spec_rows
-from kdbench.filling.spec import find_spec, read_spec
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.store.runs import stored_runs
 
 

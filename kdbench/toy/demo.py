@@ -5,8 +5,10 @@ from dataclasses import replace
 from functools import partial
 
 from kdbench.config import DemoSettings, FillSettings
-from kdbench.filling.spec import find_spec, read_spec
-from kdbench.filling.table import Filled, fill
+from kdbench.filling.filled import Filled
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
+from kdbench.filling.table import fill
 from kdbench.system.console import report_progress
 from kdbench.system.threads import cores
 from kdbench.toy.chat import make_chat_model

@@ -12,7 +12,8 @@ from kdbench.builders.selection import selection_rules
 from kdbench.builders.workshop.build import build
 from kdbench.builders.workshop.recipe import make_build
 from kdbench.errors import InputError
-from kdbench.filling.spec import read_spec, tables
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import tables
 from kdbench.registry.plugins import load_plugins
 from kdbench.toy.models import World
 

@@ -9,7 +9,8 @@ import yaml
 import kdbench
 from kdbench.distillation.recipe import make_recipe, parse_recipe, recipes
 from kdbench.filling.published import check_reported
-from kdbench.filling.spec import find_spec, read_spec
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.methods import methods
 from kdbench.system.bundled import bundled
 from kdbench.tables.published import read_published

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import kdbench
 from kdbench.distillation.recipe import make_recipe
-from kdbench.filling.spec import find_spec, read_spec
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.store.runs import stored_runs
 
 ROOT = Path(__file__).parents[2]

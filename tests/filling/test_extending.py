@@ -9,7 +9,8 @@ import yaml
 
 from kdbench.errors import InputError
 from kdbench.filling.graph import Graph, Places
-from kdbench.filling.spec import read_spec, tables
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import tables
 from kdbench.toy.models import World
 
 

@@ -11,7 +11,8 @@ import yaml
 
 from kdbench.errors import InputError
 from kdbench.filling.graph import Graph, Places
-from kdbench.filling.spec import find_spec, read_spec, tables
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec, tables
 from kdbench.toy.models import World
 
 Make = Callable[..., Graph]

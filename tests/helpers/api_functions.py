@@ -147,7 +147,7 @@ FUNCTIONS = [
         "fill",
         "Train and measure what a table lacks, then draw it.",
         config.FillSettings,
-        "kdbench.filling.table:Filled",
+        "kdbench.filling.filled:Filled",
         "The table's text, and what failed.",
         _INPUT.format("the table file, models or data"),
         ["table"],

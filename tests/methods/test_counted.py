@@ -7,7 +7,8 @@ from pathlib import Path
 
 from kdbench.distillation.recipe import recipes
 from kdbench.filling.rows import spec_rows
-from kdbench.filling.spec import find_spec, read_spec
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.methods import FAMILIES, methods
 
 ROOT = Path(__file__).parents[2]

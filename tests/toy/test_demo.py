@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdbench.config import DemoSettings, FillSettings
-from kdbench.filling.table import Filled, fill
+from kdbench.filling.filled import Filled
+from kdbench.filling.table import fill
 from kdbench.toy import demo
 from kdbench.toy.models import World
 

@@ -11,8 +11,9 @@ from kdbench.config import FillSettings
 from kdbench.config.analysing import AnalysisKeys
 from kdbench.config.executor import ExecutorKeys
 from kdbench.errors import InputError, nearest_path
+from kdbench.filling.filled import Filled
 from kdbench.filling.spec import make_spec
-from kdbench.filling.table import Filled, fill_spec
+from kdbench.filling.table import fill_spec
 from kdbench.filling.worlds import make_missing, world_lines, worlds
 from kdbench.system.files import holds, put_bytes
 from kdbench.task import data_folder

@@ -8,7 +8,7 @@ from typing import Any
 from kdbench.config import TableSettings, build
 from kdbench.distillation.card import LOG
 from kdbench.errors import InputError
-from kdbench.filling.table import FilledRow
+from kdbench.filling.filled import FilledRow
 from kdbench.store.runs import StoredRun
 from kdbench.system.files import LinesFile
 from kdbench.tables.columns import chosen_columns

@@ -155,7 +155,7 @@ def _recipes() -> Sequence[str]:
 
 
 def _tables() -> Sequence[str]:
-    from kdbench.filling.spec import tables
+    from kdbench.filling.spec_files import tables
 
     return list(tables())
 

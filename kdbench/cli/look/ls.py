@@ -134,7 +134,7 @@ def _recipes(settings: LsSettings) -> Listing:  # noqa: ARG001 - of every kind
 
 
 def _tables(settings: LsSettings) -> Listing:  # noqa: ARG001 - of every kind
-    from kdbench.filling.spec import tables
+    from kdbench.filling.spec_files import tables
 
     rows = [(name, first_comment(path)) for name, path in tables().items()]
     return _listing(("name", "title"), rows)

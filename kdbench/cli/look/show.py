@@ -25,7 +25,7 @@ def show_lines(settings: ShowSettings) -> Iterator[str]:
         InputError: Nothing has this name, or several runs have it.
     """
     from kdbench.distillation.recipe import recipes
-    from kdbench.filling.spec import tables
+    from kdbench.filling.spec_files import tables
 
     name, path = settings.run, Path(settings.run)
     folders = [path] if is_run(path) else run_folders(name, settings.results)
@@ -52,7 +52,7 @@ def _part_lines(settings: ShowSettings) -> Iterator[str]:
             yield from explain(kind, name)
             return
     from kdbench.distillation.recipe import recipes
-    from kdbench.filling.spec import tables
+    from kdbench.filling.spec_files import tables
 
     gates = [file.stem for file in settings.gates.glob("*.json")]
     known = {*known_runs(settings.results), *gates, *recipes(), *tables()}
@@ -83,7 +83,7 @@ def _gate_lines(path: Path) -> Iterator[str]:
 
 def _file_lines(path: Path, seen: tuple[Path, ...] = ()) -> Iterator[str]:
     """A recipe or table, and those that it extends."""
-    from kdbench.filling.spec import tables
+    from kdbench.filling.spec_files import tables
 
     yield str(path)
     for line in path.read_text("utf-8", "replace").splitlines():

@@ -16,7 +16,7 @@ from kdbench.system.console import say
 from kdbench.system.layout import output_width
 
 if TYPE_CHECKING:
-    from kdbench.filling.table import Filled
+    from kdbench.filling.filled import Filled
 
 
 def filled_answer(filled: "Filled", code: int) -> VerbAnswer:

@@ -16,7 +16,7 @@ from kdbench.config import build
 from kdbench.config.analysing import AnalysisKeys
 from kdbench.config.fill import parse_with_changes
 from kdbench.errors import InputError
-from kdbench.filling.table import Filled
+from kdbench.filling.filled import Filled
 from kdbench.registry.plugins import load_plugins
 from kdbench.store.conclusions import read_conclusion
 

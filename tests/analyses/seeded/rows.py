@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kdbench.analyses.core.filled import FilledRows
-from kdbench.filling.table import FilledRow
+from kdbench.filling.filled import FilledRow
 from kdbench.store.results import MetricResult, TaskResult
 from kdbench.store.runs import StoredRun
 
