@@ -7,16 +7,18 @@ A page holds an answer between two comments:
     <!-- kdbench:begin answer results/analyses/toy-all/seeds.json -->
     <!-- kdbench:end answer -->
 
-What stands between them is the answer's sentences and tables, as `kdbench analyse` wrote them. A
-word after the file takes a part: `sentences` or `tables`.
+What stands between them is the answer's sentences and tables, as `kdbench analyse` wrote them, or
+those of `kdbench frontier`. A word after the file takes a part: `sentences` or `tables`.
 """
 
 import re
 import sys
 from pathlib import Path
 
+from kdbench.frontiers.table import Frontier
 from kdbench.reports.conclusions import markdown_table
-from kdbench.store.conclusions import Conclusion, read_conclusion
+from kdbench.store.conclusions import read_conclusion
+from kdbench.store.frontiers import read_frontier
 from kdbench.text import escape_md
 
 ROOT = Path(__file__).parents[1]
@@ -32,11 +34,21 @@ def pages() -> list[Path]:
     return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
-def answer(conclusion: Conclusion, part: str | None) -> str:
-    """An answer in Markdown."""
+def parts_of(file: Path) -> dict[str, list[str]]:
+    """The sentences and the tables of a stored answer, in Markdown."""
+    frontier = read_frontier(file.parents[1]) if file.name == "frontier.json" else None
+    if frontier is not None:
+        _title, table, text = Frontier(frontier, file.parent).markdown().split("\n\n")
+        return {"sentences": [text], "tables": [table]}
+    conclusion = read_conclusion(file)
     sentences = [escape_md(sentence) for sentence in conclusion.sentences]
-    tables = [markdown_table(table) for table in conclusion.tables]
-    chosen = {"sentences": sentences, "tables": tables}.get(part or "", sentences + tables)
+    return {"sentences": sentences, "tables": [*map(markdown_table, conclusion.tables)]}
+
+
+def answer(file: Path, part: str | None) -> str:
+    """A stored answer in Markdown."""
+    parts = parts_of(file)
+    chosen = parts[part] if part else [*parts["sentences"], *parts["tables"]]
     return "\n\n".join(["", *chosen, "", ""]).removeprefix("\n").removesuffix("\n")
 
 
@@ -44,8 +56,7 @@ def with_answers(text: str) -> str:
     """The text of a page with its answers as they are stored."""
 
     def block(found: re.Match[str]) -> str:
-        conclusion = read_conclusion(ROOT / found["file"])
-        return found["begin"] + answer(conclusion, found["part"]) + found["end"]
+        return found["begin"] + answer(ROOT / found["file"], found["part"]) + found["end"]
 
     return BLOCK.sub(block, text)
 

@@ -16,6 +16,10 @@ sentence may also rest on a line of a stored answer:
 
           rows: [{answer: results/analyses/toy-all/budget.json, line: KD, column: over SFT's}]
 
+or on what a stored frontier says of a student, whose verdict must be the written one:
+
+          rows: [{frontier: results/toy-guided, student: Trained, verdict: not told apart}]
+
 Between `<!-- kdbench:begin claims fidelity -->` and `<!-- kdbench:end claims -->` the page holds
 the sentences of a section, each with its rows.
 """
@@ -33,9 +37,11 @@ import yaml
 from kdbench.comparing.compare import compare
 from kdbench.comparing.model import ComparedRow
 from kdbench.comparing.settings import CompareSettings
+from kdbench.frontiers.words import sentence, verdict_text
 from kdbench.reports.conclusions import quantity_texts
 from kdbench.stats.paired import holm
 from kdbench.store.conclusions import Quantity, read_conclusion
+from kdbench.store.frontiers import read_frontier
 from kdbench.text import AVERAGE, escape_md
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +119,7 @@ def comparisons(claims: Mapping[str, Any]) -> list[Comparison]:
             for section in claims["sections"].values()
             for claim in section
             for row in claim["rows"]
-            if "answer" not in row
+            if not {"answer", "frontier"} & row.keys()
             for table, text in row.items()
         )
     )
@@ -169,12 +175,30 @@ def answer_line(answer: str, line: str, column: str, table: str | None = None) -
     raise NotSoError(f"{answer}: no line '{line}' with a column '{column}'")
 
 
+def frontier_line(frontier: str, student: str, verdict: str) -> str:
+    """What a stored frontier says of a student.
+
+    Raises:
+        NotSoError: There is no such student, or its verdict is another one.
+    """
+    record = read_frontier(ROOT / frontier)
+    found = None if record is None else {s.label: s for s in record.students}.get(student)
+    if record is None or found is None:
+        raise NotSoError(f"{frontier}: no frontier with a student '{student}'")
+    if (said := verdict_text(found, record)) != verdict:
+        raise NotSoError(f"{frontier}: {student} is '{said}', not '{verdict}'")
+    return f"frontier of {Path(frontier).name}: {sentence(found, record)}"
+
+
 def section_text(claims: Mapping[str, Any], name: str, lines: Mapping[Comparison, str]) -> str:
     """The sentences of a section, each with its rows."""
 
     def row_lines(row: Mapping[str, Any]) -> Iterator[str]:
         if "answer" in row:
             yield answer_line(**row)
+            return
+        if "frontier" in row:
+            yield frontier_line(**row)
             return
         for table, text in row.items():
             yield lines[Comparison.read(table, text, claims["tables"])]

@@ -86,3 +86,12 @@ def test_a_sentence_may_rest_on_a_line_of_a_stored_answer(claims: ModuleType) ->
     assert said.startswith(f"seeds of toy-all: {line}, {column}: ")
     with pytest.raises(claims.NotSoError, match="no line 'Nobody'"):
         claims.answer_line(answer, "Nobody", column)
+
+
+def test_a_sentence_may_rest_on_a_stored_frontier(claims: ModuleType) -> None:
+    said = claims.frontier_line("results/toy-guided", "Trained", "not told apart")
+    assert said.startswith("frontier of toy-guided: Trained is not told apart from the curve of")
+    with pytest.raises(claims.NotSoError, match="Trained is 'not told apart', not 'above'"):
+        claims.frontier_line("results/toy-guided", "Trained", "above")
+    with pytest.raises(claims.NotSoError, match="no frontier with a student 'Nobody'"):
+        claims.frontier_line("results/toy-guided", "Nobody", "above")
