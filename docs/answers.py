@@ -15,7 +15,9 @@ import re
 import sys
 from pathlib import Path
 
-from kdbench.frontiers.table import Frontier
+from kdbench.errors import InputError
+from kdbench.frontiers.table import markdown_sentences
+from kdbench.frontiers.table import markdown_table as frontier_table
 from kdbench.reports.conclusions import markdown_table
 from kdbench.store.conclusions import read_conclusion
 from kdbench.store.frontiers import read_frontier
@@ -36,10 +38,11 @@ def pages() -> list[Path]:
 
 def parts_of(file: Path) -> dict[str, list[str]]:
     """The sentences and the tables of a stored answer, in Markdown."""
-    frontier = read_frontier(file.parents[1]) if file.name == "frontier.json" else None
-    if frontier is not None:
-        _title, table, text = Frontier(frontier, file.parent).markdown().split("\n\n")
-        return {"sentences": [text], "tables": [table]}
+    if file.name == "frontier.json":
+        frontier = read_frontier(file.parents[1])
+        if frontier is None:
+            raise InputError(f"{file}: no frontier is stored there")
+        return {"sentences": markdown_sentences(frontier), "tables": [frontier_table(frontier)]}
     conclusion = read_conclusion(file)
     sentences = [escape_md(sentence) for sentence in conclusion.sentences]
     return {"sentences": sentences, "tables": [*map(markdown_table, conclusion.tables)]}

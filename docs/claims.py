@@ -4,21 +4,24 @@ With `--check` it only says whether the page is stale, and exits with 1 if it is
 
 docs/which-method.yaml has the page's sentences and, for each, the rows that it rests on:
 
-    tables: {toy: {stored: results/toy-all, tasks: [dolly, vicuna]}}
+    tables:
+      toy: {stored: results/toy-all, tasks: [dolly, vicuna], rows: [SFT, KD, MiniLLM]}
     sections:
       fidelity:
         - says: MiniLLM makes the student more like its teacher than SFT does.
           rows: [toy: MiniLLM better than SFT in acceptance@student]
 
-A row is compared as `kdbench compare` compares it, with Holm's correction over all rows of the
-page, and must come out as it is written: `better than`, `worse than` or `not told apart from`. A
-sentence may also rest on a line of a stored answer:
+Two rows are compared as `kdbench compare` compares them, and must come out as it is written:
+`better than`, `worse than` or `not told apart from`. Nobody asked about this pair alone before the
+results were known, so its p-value has Holm's correction over all `rows` of the table, each compared
+with the same row by the same metric. `all but A, B worse than ABKD in rougeL` speaks of all others.
+A sentence may also rest on a cell of a stored answer,
 
-          rows: [{answer: results/analyses/toy-all/budget.json, line: KD, column: over SFT's}]
+          rows: [{answer: results/analyses/toy-all/budget.json, line: 2x, column: pick, is: KD}]
 
-or on what a stored frontier says of a student, whose verdict must be the written one:
+or on what a stored frontier says of a student, which both must be what is written:
 
-          rows: [{frontier: results/toy-guided, student: Trained, verdict: not told apart}]
+          rows: [{frontier: results/toy-guided, student: Trained, is: not told apart}]
 
 Between `<!-- kdbench:begin claims fidelity -->` and `<!-- kdbench:end claims -->` the page holds
 the sentences of a section, each with its rows.
@@ -34,13 +37,16 @@ from typing import Any
 
 import yaml
 
-from kdbench.comparing.compare import compare
+from kdbench.comparing.compare import compare_with_settings, select_tasks
+from kdbench.comparing.find import find_run
 from kdbench.comparing.model import ComparedRow
-from kdbench.comparing.settings import CompareSettings
+from kdbench.comparing.scores import ComparedRun
+from kdbench.comparing.settings import GATES, GateSettings
+from kdbench.errors import InputError
 from kdbench.frontiers.words import sentence, verdict_text
 from kdbench.reports.conclusions import quantity_texts
 from kdbench.stats.paired import holm
-from kdbench.store.conclusions import Quantity, read_conclusion
+from kdbench.store.conclusions import ConclusionTable, Quantity, read_conclusion
 from kdbench.store.frontiers import read_frontier
 from kdbench.text import AVERAGE, escape_md
 
@@ -55,159 +61,178 @@ ROW = re.compile(
     r"(?P<new>.+) (?P<verdict>better than|worse than|not told apart from) (?P<base>.+) "
     r"in (?P<metric>\S+)"
 )
+ALL_BUT, APART = "all but ", "not told apart from"
 ALPHA = 0.05
 
 
-class NotSoError(Exception):
-    """The stored rows do not say what the page says."""
-
-
 @dataclass(frozen=True)
-class Comparison:
-    """A row of a table against another one, and what the page says of them."""
+class ClaimTable:
+    """A filled table: where its results are, and which of its rows and tasks count."""
 
-    table: str
+    name: str
     stored: str
     tasks: tuple[str, ...]
-    new: str
-    base: str
-    metric: str
-    verdict: str
+    rows: tuple[str, ...]
 
-    @classmethod
-    def read(cls, table: str, text: str, tables: Mapping[str, Mapping[str, Any]]) -> "Comparison":
-        """Read `MiniLLM better than SFT in rougeL`."""
-        found = ROW.fullmatch(text)
-        if found is None or table not in tables:
-            raise NotSoError(f"{CLAIMS.name}: cannot read the row '{table}: {text}'")
-        of_table = tables[table]
-        return cls(table, of_table["stored"], tuple(of_table.get("tasks", ())), **found.groupdict())
-
-    def compared(self) -> ComparedRow:
-        """The comparison of the two rows, over all tasks."""
-        return compared(self.stored, self.tasks, self.new, self.base, self.metric)
+    def run(self, row: str) -> ComparedRun:
+        """The scores of a row, over all its training seeds."""
+        return stored_run(self.stored, self.tasks, row)
 
 
 @cache
-def compared(stored: str, tasks: tuple[str, ...], new: str, base: str, metric: str) -> ComparedRow:
-    """Compare two rows of a stored table.
+def stored_run(stored: str, tasks: tuple[str, ...], row: str) -> ComparedRun:
+    """The scores of a row of a table."""
+    return select_tasks(find_run(row, "new", ROOT / stored, GATES, tasks), tasks)
+
+
+@cache
+def compared(table: ClaimTable, new: str, base: str, metric: str) -> ComparedRow:
+    """Compare two rows of a table, over all its tasks.
 
     Raises:
-        NotSoError: The two cannot be compared.
+        InputError: The two cannot be compared.
     """
-    settings = CompareSettings(
-        base=base, new=new, results=ROOT / stored, tasks=list(tasks), tolerance=f"{metric}:0"
-    )
-    comparison = compare(settings)
+    settings = GateSettings(tolerance=f"{metric}:0")
+    comparison = compare_with_settings(settings, table.run(base), table.run(new))
     if not comparison.rows:
-        raise NotSoError(f"{stored}: {new} and {base}: {comparison.problems[0].text}")
+        raise InputError(f"{table.stored}: {new} and {base}: {comparison.problems[0].text}")
     return next((row for row in comparison.rows if row.task == AVERAGE), comparison.rows[-1])
+
+
+@cache
+def corrected(table: ClaimTable, base: str, metric: str) -> Mapping[str, float]:
+    """P-values of all rows of a table against one of them, with Holm's correction."""
+    others = [row for row in table.rows if row != base]
+    p_values = holm([compared(table, row, base, metric).p for row in others])
+    return dict(zip(others, p_values, strict=True))
 
 
 def verdict(row: ComparedRow, p: float) -> str:
     """What a comparison says, given its corrected p-value."""
     if p > ALPHA:
-        return "not told apart from"
+        return APART
     return "better than" if (row.change > 0) == (row.direction == "higher") else "worse than"
 
 
-def comparisons(claims: Mapping[str, Any]) -> list[Comparison]:
-    """All comparisons that the page's sentences rest on, each once."""
-    return list(
-        dict.fromkeys(
-            Comparison.read(table, text, claims["tables"])
-            for section in claims["sections"].values()
-            for claim in section
-            for row in claim["rows"]
-            if not {"answer", "frontier"} & row.keys()
-            for table, text in row.items()
-        )
-    )
-
-
-def compared_lines(claims: Mapping[str, Any]) -> dict[Comparison, str]:
-    """The line of each comparison.
+def compared_line(table: ClaimTable, text: str) -> str:
+    """The line of a comparison, `MiniLLM better than SFT in rougeL`.
 
     Raises:
-        NotSoError: A comparison does not come out as the page says.
+        InputError: It cannot be read, or does not come out as it is written.
     """
-    asked = comparisons(claims)
-    rows = [comparison.compared() for comparison in asked]
-    lines = {}
-    for comparison, row, p in zip(asked, rows, holm([row.p for row in rows]), strict=True):
-        if (found := verdict(row, p)) != comparison.verdict:
-            raise NotSoError(
-                f"{CLAIMS.name}: {comparison.table}: {comparison.new} is {found} {comparison.base} "
-                f"in {comparison.metric} (p {p:.3f}), not {comparison.verdict} it"
+    found = ROW.fullmatch(text)
+    if found is None:
+        raise InputError(f"{CLAIMS.name}: cannot read the row '{table.name}: {text}'")
+    new, said, base, metric = found.group("new", "verdict", "base", "metric")
+    p_values = corrected(table, base, metric)
+    named = new.removeprefix(ALL_BUT).split(", ")
+    chosen = [row for row in p_values if row not in named] if new.startswith(ALL_BUT) else [new]
+    rows = [compared(table, row, base, metric) for row in chosen]
+    for label, row in zip(chosen, rows, strict=True):
+        if (seen := verdict(row, p_values[label])) != said:
+            raise InputError(
+                f"{CLAIMS.name}: {table.name}: {label} is {seen} {base} in {metric} "
+                f"(p {p_values[label]:.3f}), not {said} it"
             )
-        decimals = 2 if row.unit == "points" else 3
-        interval = "" if row.low is None else f" [{row.low:.{decimals}f}, {row.high:.{decimals}f}]"
-        shown = "< 0.001" if p < 0.001 else f"{p:.3f}"
-        lines[comparison] = (
-            f"{comparison.table}: {comparison.new} against {comparison.base}, {comparison.metric} "
-            f"{row.change:+.{decimals}f}{interval}, p {shown}"
-        )
-    return lines
+    found_p = [p_values[label] for label in chosen]
+    if not new.startswith(ALL_BUT):
+        change, p = _change(rows[0]), _p_text(found_p[0])
+        return f"{table.name}: {new} against {base}, {metric} {change}, p {p}"
+    bound = f"≥ {_p_text(min(found_p))}" if said == APART else f"≤ {_p_text(max(found_p))}"
+    ends = (end(row.change for row in rows) for end in (min, max))
+    low, high = (f"{change:+.{_decimals(rows[0])}f}" for change in ends)
+    return f"{table.name}: {new} ({len(rows)}) against {base}, {metric} {low} to {high}, p {bound}"
 
 
-def answer_line(answer: str, line: str, column: str, table: str | None = None) -> str:
-    """A cell of a stored answer: `budget of toy-all: KD, over SFT's: 1.76`.
+def _p_text(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _decimals(row: ComparedRow) -> int:
+    return 2 if row.unit == "points" else 3
+
+
+def _change(row: ComparedRow) -> str:
+    decimals = _decimals(row)
+    interval = "" if row.low is None else f" [{row.low:.{decimals}f}, {row.high:.{decimals}f}]"
+    return f"{row.change:+.{decimals}f}{interval}"
+
+
+def answer_line(answer: str, line: str, column: str, **chosen: str) -> str:
+    """A cell of a stored answer: `budget of toy-all: KD, over SFT's: 2.24`.
+
+    Args:
+        answer: File of the answer.
+        line: First cell of its line.
+        column: Title of its column.
+        chosen: `is`, what the cell must show, without its interval; `table`, the title of its table
+            where several have such a line and column.
 
     Raises:
-        NotSoError: The answer has no such cell.
+        InputError: There is no such cell, or several, or it shows something else.
     """
     conclusion = read_conclusion(ROOT / answer)
-    for found in conclusion.tables:
-        titles = [each.title for each in found.columns]
-        if column not in titles or table not in (None, found.title):
-            continue
-        place = titles.index(column)
-        for row in found.rows:
-            if row[0] == line:
-                cell, source = row[place], f"{Path(answer).stem} of {Path(answer).parent.name}"
-                if isinstance(cell, Quantity):
-                    unit = found.columns[place].unit
-                    text = " ".join(filter(None, quantity_texts(cell, found.columns[place])))
-                    text += f" ({unit})" if unit else ""
-                else:
-                    text = cell or "none"
-                return f"{source}: {line}, {column}: {text}"
-    raise NotSoError(f"{answer}: no line '{line}' with a column '{column}'")
+    cells = [
+        (found, found.columns[place], row[place])
+        for found in conclusion.tables
+        for place in _places(found, column)
+        for row in found.rows
+        if row[0] == line and chosen.get("table") in (None, found.title)
+    ]
+    if len(cells) != 1:
+        titles = ", ".join(found.title for found, _, _ in cells) or "no table"
+        raise InputError(f"{answer}: line '{line}', column '{column}': in {titles}")
+    ((_, title, cell),) = cells
+    parts = quantity_texts(cell, title) if isinstance(cell, Quantity) else (cell or "",)
+    if parts[0] != chosen["is"]:
+        raise InputError(f"{answer}: {line}, {column} is '{parts[0]}', not '{chosen['is']}'")
+    unit = f" ({title.unit})" if title.unit else ""
+    of = f"{Path(answer).stem} of {Path(answer).parent.name}"
+    return f"{of}: {line}, {column}: {' '.join(filter(None, parts))}{unit}"
 
 
-def frontier_line(frontier: str, student: str, verdict: str) -> str:
-    """What a stored frontier says of a student.
+def _places(table: ConclusionTable, column: str) -> Iterator[int]:
+    titles = [found.title for found in table.columns]
+    return (place for place, title in enumerate(titles) if title == column)
+
+
+def frontier_line(frontier: str, student: str, **chosen: str) -> str:
+    """What a stored frontier says of a student, whose verdict must be `is`.
 
     Raises:
-        NotSoError: There is no such student, or its verdict is another one.
+        InputError: There is no such student, or its verdict is another one.
     """
     record = read_frontier(ROOT / frontier)
     found = None if record is None else {s.label: s for s in record.students}.get(student)
     if record is None or found is None:
-        raise NotSoError(f"{frontier}: no frontier with a student '{student}'")
-    if (said := verdict_text(found, record)) != verdict:
-        raise NotSoError(f"{frontier}: {student} is '{said}', not '{verdict}'")
+        raise InputError(f"{frontier}: no frontier with a student '{student}'")
+    if (said := verdict_text(found, record)) != chosen["is"]:
+        raise InputError(f"{frontier}: {student} is '{said}', not '{chosen['is']}'")
     return f"frontier of {Path(frontier).name}: {sentence(found, record)}"
 
 
-def section_text(claims: Mapping[str, Any], name: str, lines: Mapping[Comparison, str]) -> str:
+def row_line(row: Mapping[str, str], tables: Mapping[str, ClaimTable]) -> str:
+    """The line of what a sentence rests on."""
+    if "answer" in row:
+        return answer_line(**row)
+    if "frontier" in row:
+        return frontier_line(**row)
+    ((table, text),) = row.items()
+    if table not in tables:
+        raise InputError(f"{CLAIMS.name}: cannot read the row '{table}: {text}'")
+    return compared_line(tables[table], text)
+
+
+def section_text(claims: Mapping[str, Any], name: str) -> str:
     """The sentences of a section, each with its rows."""
-
-    def row_lines(row: Mapping[str, Any]) -> Iterator[str]:
-        if "answer" in row:
-            yield answer_line(**row)
-            return
-        if "frontier" in row:
-            yield frontier_line(**row)
-            return
-        for table, text in row.items():
-            yield lines[Comparison.read(table, text, claims["tables"])]
-
+    tables = {
+        key: ClaimTable(key, values["stored"], tuple(values["tasks"]), tuple(values["rows"]))
+        for key, values in claims["tables"].items()
+    }
     text = "\n"
     for claim in claims["sections"][name]:
-        text += f"- {claim['says']}\n"
-        for row in claim["rows"]:
-            text += "".join(f"    - {escape_md(line)}\n" for line in row_lines(row))
+        lines = [escape_md(row_line(row, tables)) for row in claim["rows"]]
+        text += "".join([f"- {claim['says']}\n", *(f"    - {line}\n" for line in lines)])
     return text + "\n"
 
 
@@ -215,15 +240,13 @@ def with_claims(page: str, claims: Mapping[str, Any]) -> str:
     """The text of the page with its sentences and their rows.
 
     Raises:
-        NotSoError: The stored rows do not bear a sentence out, or a section is not on the page.
+        InputError: The stored rows do not bear a sentence out, or a section is not on the page.
     """
-    lines = compared_lines(claims)
     shown = [found["section"] for found in BLOCK.finditer(page)]
     if missing := claims["sections"].keys() ^ set(shown):
-        raise NotSoError(f"{PAGE.name} and {CLAIMS.name} differ in sections: {', '.join(missing)}")
+        raise InputError(f"{PAGE.name} and {CLAIMS.name} differ in sections: {', '.join(missing)}")
     return BLOCK.sub(
-        lambda found: found["begin"] + section_text(claims, found["section"], lines) + found["end"],
-        page,
+        lambda found: found["begin"] + section_text(claims, found["section"]) + found["end"], page
     )
 
 
@@ -232,7 +255,7 @@ def main(arguments: list[str]) -> int:
     old = PAGE.read_text("utf-8")
     try:
         new = with_claims(old, yaml.safe_load(CLAIMS.read_text("utf-8")))
-    except NotSoError as error:
+    except InputError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     if old == new:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from kdbench.config import FillSettings, TableSettings, build
 from kdbench.config.storage import mirrored
@@ -35,9 +35,6 @@ from kdbench.tables.columns import chosen_columns
 from kdbench.tables.reported import published_groups
 from kdbench.task import TITLES, data_folder
 from kdbench.trackers import check_trackers, prepare_trackers, track_run
-
-if TYPE_CHECKING:
-    pass
 
 
 def fill(settings: FillSettings) -> Filled:

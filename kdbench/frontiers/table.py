@@ -50,9 +50,11 @@ class Frontier(PrintedTable):
 
     def markdown(self) -> str:
         """The table in Markdown, which ends with a newline."""
-        return _markdown(self.record)
+        title = f"**{escape_md(self.record.title)}: quality against entropy**"
+        sentences = "\n".join(f"{text}  " for text in markdown_sentences(self.record)).rstrip()
+        return f"{title}\n\n{markdown_table(self.record)}  \n{sentences}\n"
 
-    def document(self) -> dict[str, Any]:
+    def json_value(self) -> dict[str, Any]:
         """The stored numbers as a JSON value."""
         content: dict[str, Any] = self.record.model_dump(mode="json", by_alias=True)
         return content
@@ -119,12 +121,11 @@ def _gain_cell(student: FrontierStudent, decimals: int) -> NumberCell | str:
     return NumberCell(signed(gain.value, decimals), (("interval", ends),) if ends else ())
 
 
-def _markdown(record: FrontierRecord) -> str:
+def markdown_table(record: FrontierRecord) -> str:
+    """The students in Markdown, a line for each, and what the cells show."""
     decimals = decimals_of(record)
     shown = [f"T = {t:g}" for t in record.temperatures]
     lines = [
-        f"**{escape_md(record.title)}: quality against entropy**",
-        "",
         f"| student | frontier\\_gain | p | verdict | {' | '.join(shown)} |",
         f"|:--|--:|--:|:--|{'--:|' * len(shown)}",
     ]
@@ -140,7 +141,11 @@ def _markdown(record: FrontierRecord) -> str:
             ),
         ]
         lines.append(f"| {' | '.join(map(escape_md, cells))} |")
-    lines += ["", f"Cells show {escape_md(record.metric)} at the entropy in nats per token.  "]
+    lines += ["", f"Cells show {escape_md(record.metric)} at the entropy in nats per token."]
+    return "\n".join(lines)
+
+
+def markdown_sentences(record: FrontierRecord) -> list[str]:
+    """What the frontier says of each student, and its notes, in Markdown."""
     sentences = [sentence(s, record) for s in record.students if s.label != record.baseline]
-    lines += [f"{escape_md(text)}  " for text in [*sentences, *notes(record)]]
-    return "\n".join(lines).rstrip() + "\n"
+    return [escape_md(text) for text in [*sentences, *notes(record)]]

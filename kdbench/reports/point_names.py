@@ -81,7 +81,10 @@ def _write(
 def _is_nearest(
     box: "Bbox", own: tuple[float, float], points: Sequence[tuple[float, float]]
 ) -> bool:
-    """Whether each other point is clearly farther, so that the name is not read as that one's."""
+    """Whether each other point is clearly farther, so that the name is not read as that one's.
+
+    A point at the same place does not count.
+    """
     distance = _distance(box, own)
     others = (point for point in points if hypot(point[0] - own[0], point[1] - own[1]) > 1)
     return all(_CLEARLY * distance < _distance(box, other) for other in others)

@@ -45,7 +45,7 @@ class PrintedTable(ABC):
     def markdown(self) -> str:
         """The table in Markdown, which ends with a newline."""
 
-    def document(self) -> Any:
+    def json_value(self) -> Any:
         """The table as a JSON value."""
         return self.records()
 
@@ -75,7 +75,7 @@ class PrintedTable(ABC):
         if form == "csv":
             return _csv(self.records())
         if form == "json":
-            return json.dumps(self.document(), indent=1, ensure_ascii=False) + "\n"
+            return json.dumps(self.json_value(), indent=1, ensure_ascii=False) + "\n"
         return "".join(f"{line.plain}\n" for line in self.lines(width))
 
 

@@ -24,7 +24,7 @@ def frontier_answer(frontier: "Frontier", form: str) -> VerbAnswer:
         put_output(STANDARD_OUTPUT, frontier.render(form))
 
     shown = partial(_print, frontier) if form == "terminal" else show
-    return VerbAnswer(shown, frontier.document)
+    return VerbAnswer(shown, frontier.json_value)
 
 
 def _print(frontier: "Frontier") -> None:

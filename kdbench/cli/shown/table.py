@@ -121,7 +121,7 @@ def print_table(table: "Table", way: str | None = None) -> None:
 
 
 def print_lines(table: "PrintedTable") -> None:
-    """Print a table of another kind on standard output; on a terminal it fits."""
+    """Print a table that draws its own lines on standard output; on a terminal it fits."""
     for line in table.lines(output_width()):
         say_styled(line)
 
