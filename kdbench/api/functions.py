@@ -1512,6 +1512,7 @@ def frontier(
     students: str | Sequence[str] = (),
     rows: str | Sequence[str] = (),
     baseline: str | PathLike[str] | None = None,
+    changes: Mapping[str, str] = {},
     temperatures: float | str | Sequence[float] = (0.3, 0.5, 0.7, 0.85, 1.0, 1.2),
     metric: str | None = None,
     models: str | PathLike[str] | None = None,
@@ -1571,6 +1572,8 @@ def frontier(
         rows: Students to compare, by label (default: all).
         baseline: Student whose curve the others are compared with, by label (default: the table's
             undistilled, else SFT).
+        changes: Changes to keys of the table file, the same as when it was filled; on the command
+            line each is a key with dots, as in teacher.train.student=path/to/model.
         temperatures: Sampling temperatures at which each student is measured; 0 is greedy decoding.
         metric: Metric of quality, also a judge's with judge= (default: rougeL, or the tasks' main
             metric).

@@ -407,14 +407,15 @@ def _mechanisms(arguments: list[str]) -> VerbAnswer:
 def _frontier(arguments: list[str]) -> VerbAnswer:
     """Compare students by their curves of quality against entropy.
 
-    TABLE is the value of table=: a table whose rows are trained. Each student is sampled at several
-    temperatures, so that one that is only sharper lies on its baseline's curve. Without a table and
-    students=, the stored runs are compared again. Run the same command again after an interruption,
-    and it resumes.
+    TABLE is the value of table=: a table whose rows are trained; give the keys with dots that
+    filled it. Each student is sampled at several temperatures, so that one that is only sharper
+    lies on its baseline's curve. Without a table and students=, the stored runs are compared again.
+    Run the same command again after an interruption, and it resumes.
     """
-    from kdbench.config import FrontierSettings, parse
+    from kdbench.config import FrontierSettings
+    from kdbench.config.fill import parse_with_changes
 
-    settings = parse(FrontierSettings, arguments)
+    settings = parse_with_changes(FrontierSettings, arguments)
     _quiet()
     if settings.dry_run:
         from kdbench.frontiers.dry_run import plan_frontier

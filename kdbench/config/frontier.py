@@ -47,6 +47,11 @@ class FrontierKeys(Settings, group="Students"):
         description="Student whose curve the others are compared with, by label (default: the "
         "table's undistilled, else SFT)",
     )
+    changes: dict[str, str] = Field(
+        {},
+        description="Changes to keys of the table file, the same as when it was filled; on the "
+        "command line each is a key with dots, as in teacher.train.student=path/to/model",
+    )
 
 
 class CurveKeys(Settings, group="Curves"):

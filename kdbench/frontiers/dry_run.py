@@ -5,7 +5,7 @@ from pathlib import Path
 from kdbench.config import FrontierSettings, given_facts
 from kdbench.frontiers.measure import check_metric, works
 from kdbench.frontiers.run import stored_students
-from kdbench.frontiers.students import asked_students
+from kdbench.frontiers.students import asked_students, check_changes
 from kdbench.measuring.measurement import prepare
 from kdbench.store.frontiers import FRONTIERS
 from kdbench.system.outline import Fact, Section
@@ -20,6 +20,7 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
         InputError: As for `frontier`, but for what only a loaded model shows.
     """
     check_metric(settings)
+    check_changes(settings)
     facts = list(given_facts(settings))
     title = "kdbench frontier: a dry run, which writes nothing"
     if settings.table is None and not settings.students:

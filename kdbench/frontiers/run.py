@@ -9,7 +9,7 @@ from kdbench.errors import InputError, nearest_path
 from kdbench.frontiers.conclude import conclude
 from kdbench.frontiers.measure import MeasuredStudent, MeasuredTraining, check_metric, measured
 from kdbench.frontiers.picture import THEMES, draw
-from kdbench.frontiers.students import asked_students, chosen_labels, find_baseline
+from kdbench.frontiers.students import asked_students, check_changes, chosen_labels, find_baseline
 from kdbench.frontiers.table import Frontier
 from kdbench.store.frontiers import (
     FRONTIERS,
@@ -41,6 +41,7 @@ def frontier(settings: FrontierSettings) -> Frontier:
         InputError: Models, data, tasks or settings have a fault that the user can fix.
     """
     check_metric(settings)
+    check_changes(settings)
     if settings.table is None and not settings.students:
         results = settings.results or Path("results")
         title, students = stored_students(settings, results)

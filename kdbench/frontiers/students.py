@@ -65,6 +65,17 @@ class AskedStudents:
         return self.students[0].label
 
 
+def check_changes(settings: FrontierSettings) -> None:
+    """Check that keys with dots have a table's file that they change.
+
+    Raises:
+        InputError: There is no table.
+    """
+    if settings.table is None and settings.changes:
+        key = next(iter(settings.changes))
+        raise InputError(f"{key}=: a key with dots changes a table's file; name the table")
+
+
 def asked_students(settings: FrontierSettings) -> AskedStudents:
     """Find the students and how they are measured; no model is loaded.
 
@@ -79,8 +90,7 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
         results = settings.results or Path("results")
         students = _chosen(settings, _of_models(settings), None)
         return AskedStudents("students", students, keys, results)
-    given = ("table", "data", "models", "results", "plugins", "storage_options", "work")
-    table = table_checkpoints(FillSettings(**{key: getattr(settings, key) for key in given}))
+    table = table_checkpoints(FillSettings(**{key: getattr(settings, key) for key in _OF_TABLE}))
     students = _chosen(settings, _of_table(table), table.undistilled)
     _check_trained(table, {student.label for student in students})
     keys = {
@@ -93,9 +103,20 @@ def asked_students(settings: FrontierSettings) -> AskedStudents:
     return AskedStudents(table.title, students, keys, table.results)
 
 
+_OF_TABLE = (
+    "table",
+    "changes",
+    "data",
+    "models",
+    "results",
+    "plugins",
+    "storage_options",
+    "work",
+)
 _NOT_EVAL = {
     *(
         "table",
+        "changes",
         "students",
         "models",
         "rows",

@@ -174,6 +174,8 @@ def test_a_table_gives_students_keys_and_baseline(
     assert document["protocol"]["max_new_tokens"] == 6
     assert document["tasks"] == ["dolly"]
     assert not (tmp_path / "m").exists()  # nothing is trained
+    changed = command([*words, "rows=sharp,plain", "evaluate.max_new_tokens=5", "--json"])
+    assert json.loads(changed.out)["protocol"]["max_new_tokens"] == 5, changed.err
 
 
 @pytest.mark.parametrize(
@@ -191,6 +193,9 @@ def test_a_table_gives_students_keys_and_baseline(
         (["toy", "metric=judge"], "metric=judge: needs judge="),
         (["toy", "metric=distinct_2"], "metric=distinct_2: has no number for each prompt"),
         (["tay"], "unknown table 'tay'"),
+        (["toy", "tain.steps=3"], "unknown key 'tain': did you mean 'train'"),
+        (["train.steps=3"], "train.steps=: a key with dots changes a table's file; name the table"),
+        (["students=a,b", "train.steps=3"], "train.steps=: a key with dots changes a table's file"),
         (["students=nowhere,nothing"], "students=nowhere"),
         (["models=m"], "models= is a table's folder"),
     ],
