@@ -119,6 +119,7 @@ WHOLE = {
     "analyse": parse_analysis,
     "build": parse_building,
     "fill": parse_fill,
+    "frontier": functools.partial(parse_with_changes, config.FrontierSettings),
     "compare": functools.partial(config.parse, CompareSettings),
     "judge": functools.partial(config.parse, JudgeSettings),
     "card": functools.partial(config.parse, CardSettings),
