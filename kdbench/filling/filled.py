@@ -23,10 +23,7 @@ from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.system.files import read_json
 from kdbench.system.notebook import cell, text
 from kdbench.system.outputs import put_output
-from kdbench.system.remote.hooks import (
-    fetch_checkpoint,
-    watch,
-)
+from kdbench.system.remote.hooks import fetch_checkpoint, watch
 from kdbench.tables import Table, build_table
 from kdbench.tables.recipes import merged_seeds
 from kdbench.tables.side_by_side_table import SideBySide

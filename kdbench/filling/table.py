@@ -26,11 +26,7 @@ from kdbench.filling.tasks import extra_names
 from kdbench.filling.times import times_file
 from kdbench.filling.worlds import TableWorld, make_missing, world_lines, world_of
 from kdbench.store.packs import PACK, pack_in
-from kdbench.system.remote.hooks import (
-    fetch,
-    fetch_results,
-    publishing,
-)
+from kdbench.system.remote.hooks import fetch, fetch_results, publishing
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.reported import published_groups
 from kdbench.task import TITLES, data_folder

@@ -47,6 +47,6 @@ def test_points_with_room_have_their_names() -> None:
     assert set(boxes) == {"method 0", "method 1", "method 2", "method 3"}
 
 
-def test_two_points_at_one_place_can_share_their_distance() -> None:
+def test_points_at_one_place_both_have_their_names() -> None:
     boxes, _ = drawn((0, 1, 1), (0, 1, 1))
     assert {"method 0", "method 1", "method 2"} == set(boxes)
