@@ -1,6 +1,8 @@
-"""The command that measures a stored run again, as far as the run records it."""
+"""The commands of a stored run: those that it records, and one that measures it again."""
 
+import re
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from kdbench.store.runs import StoredRun, when_loaded
@@ -9,6 +11,31 @@ from kdbench.text import printable
 _DEFAULTS = {"protocol": "minillm", "backend": "hf"}
 _ELSEWHERE = "external"
 """Protocol or backend of texts that kdbench only scored."""
+_ABSOLUTE = re.compile(r"(?:~|[A-Za-z]:)?[\\/][^\\/]+[\\/].*", re.DOTALL)
+"""An absolute path below the first level, so that `system=/no_think` is none."""
+
+
+def shareable(words: Sequence[str]) -> list[str]:
+    """A recorded command without the folders of the machine: `data=path/to/data`.
+
+    Absolute paths keep their last name; relative ones stay as they are.
+
+    Args:
+        words: The command's words, `key=value` among them, where a value may list paths.
+    """
+    return [_without_folders(word) for word in words]
+
+
+def _without_folders(word: str) -> str:
+    key, sign, value = word.partition("=")
+    return f"{key}{sign}{','.join(map(_last_name, value.split(',')))}"
+
+
+def _last_name(part: str) -> str:
+    if _ABSOLUTE.fullmatch(part) is None:
+        return part
+    name = re.split(r"[\\/]", part.rstrip("\\/"))[-1]
+    return f"path/to/{name}"
 
 
 def command_of(run: StoredRun, folder: Path | None, model: str | None = None) -> str:

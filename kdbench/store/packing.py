@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from kdbench.errors import InputError
+from kdbench.store.command import shareable
 from kdbench.store.folder import RunFolder
 from kdbench.store.packs import MARKS, PACK, Pack, PackedResult, PackedRun, pack_in, packed_run
 from kdbench.store.places import run_folders_in
@@ -135,6 +136,8 @@ def _would_lose(out: Path, what: str) -> str:
 
 def _read_run(folder: Path) -> PackedRun:
     record = RunFolder(folder).read_whole_run()
+    if commands := record.get("commands"):
+        record = {**record, "commands": [shareable(words) for words in commands]}
     tasks = {
         file.stem: _read_result(file)
         for file in sorted(folder.glob("*.json"))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kdbench.store.command import command_of
+from kdbench.store.command import command_of, shareable
 from kdbench.store.runs import StoredRun
 from kdbench.text import counted
 
@@ -127,12 +127,14 @@ def _without_seed(line: str) -> tuple[str, ...]:
 
 
 def recorded_commands(run: StoredRun) -> list[str]:
-    """The command lines that made a run; none for a run of before they were recorded.
+    """The command lines that made a run, without folders of the machine that ran them.
+
+    A run of before they were recorded has none.
 
     Args:
         run: A single run.
     """
-    return [shlex.join(words) for words in run.record.get("commands") or ()]
+    return [shlex.join(shareable(words)) for words in run.record.get("commands") or ()]
 
 
 def machine_of(run: StoredRun) -> str:

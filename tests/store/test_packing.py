@@ -60,6 +60,13 @@ def test_readers_see_packed_runs_as_their_folders(tmp_path):
     assert one_run(results / "student", "run", results) == folder
 
 
+def test_a_pack_does_not_say_where_files_lay(tmp_path):
+    put(tmp_path, "kd", commands=[["kdbench", "eval", "model=runs/kd", "data=/home/me/data"]])
+    packed(tmp_path)
+    (run,) = pack_in(tmp_path).runs.values()
+    assert run.record["commands"] == [["kdbench", "eval", "model=runs/kd", "data=path/to/data"]]
+
+
 def test_packs_are_found_at_any_depth(tmp_path):
     put(tmp_path / "all/toy", "a")
     packed(tmp_path / "all/toy")
