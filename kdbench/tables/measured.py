@@ -232,12 +232,16 @@ def _row(
 
 
 def _reasons(run: StoredRun, columns: Sequence[Column]) -> list[str]:
-    """Why cells are empty, each reason once."""
+    """Why cells are empty, each reason once; a mean names the tasks that it lacks."""
     names: dict[str, list[str]] = {}
     for column in columns:
-        empty = [result for result in column.results(run) if result and result.value is None]
-        for reason in dict.fromkeys(result.reason for result in empty if result.reason):
-            names.setdefault(reason, []).append(column.name)
+        lacking: dict[str, list[str]] = {}
+        for task, result in zip(column.tasks, column.results(run), strict=True):
+            if result and result.value is None and result.reason:
+                lacking.setdefault(result.reason, []).append(task)
+        for reason, tasks in lacking.items():
+            of_tasks = f" of {', '.join(tasks)}" if len(tasks) < len(column.tasks) else ""
+            names.setdefault(reason, []).append(f"{column.name}{of_tasks}")
         if missing := [task for task in column.tasks if run.result(task) is None]:
             reason = f"no result for {', '.join(missing)} (choose the tasks with tasks=)"
             names.setdefault(reason, []).append(column.name)

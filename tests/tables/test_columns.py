@@ -44,7 +44,10 @@ def results(tmp_path):
 
 
 def put(results, name, values, teacher="big", sha=None, version="1", method=None, **more):
-    """Store a run with metric values on both tasks; a string is the reason for a missing value."""
+    """Store a run with metric values on both tasks; a string is the reason for a missing value.
+
+    A pair has the value of each task.
+    """
     folder = RunFolder(results / name / "run-1")
     folder.write_run(
         {
@@ -59,8 +62,9 @@ def put(results, name, values, teacher="big", sha=None, version="1", method=None
     )
     for task in TWO:
         metrics = {}
-        for key, value in values.items():
+        for key, given in values.items():
             unit, direction = KINDS[key]
+            value = given[TWO.index(task)] if isinstance(given, tuple) else given
             reason = value if isinstance(value, str) else None
             number = None if reason else value + (1 if task == "vicuna" else 0)
             metrics[key] = MetricResult(
@@ -177,6 +181,12 @@ def test_the_row_notes_explain_empty_cells(results):
     assert shown(table) == [["20.50", "", ""], ["30.50", "", ""]]
     notes = [row.note for row in table.groups[0].rows]
     assert notes == [f"acceptance@student, fkl@teacher: {why}", ""]
+
+
+def test_the_row_notes_name_the_tasks_that_a_mean_lacks(results):
+    put(results, "a", {"rougeL": (1.0, "no references")})
+    (row,) = draw(results, "rougeL", "dolly").groups[0].rows
+    assert row.note == "rougeL of vicuna: no references"
 
 
 def test_rows_compared_with_different_teachers_never_share_a_group(results):
