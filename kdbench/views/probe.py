@@ -29,7 +29,7 @@ def probe_tokens(model: Any, vocabulary: int, lengths: Sequence[int]) -> list[tu
     import torch
 
     embeddings = getattr(model.get_input_embeddings(), "num_embeddings", vocabulary)
-    special = _special_tokens(model.config)
+    special = special_tokens(model.config)
     usual = [token for token in range(min(vocabulary, embeddings)) if token not in special]
     usual = usual or list(range(min(vocabulary, embeddings)))
     chance = torch.Generator().manual_seed(0)
@@ -37,7 +37,7 @@ def probe_tokens(model: Any, vocabulary: int, lengths: Sequence[int]) -> list[tu
     return [tuple(usual[number] for number in some.tolist()) for some in numbers]
 
 
-def _special_tokens(config: Any) -> set[int]:
+def special_tokens(config: Any) -> set[int]:
     """Tokens that a configuration names: ends, padding, places of images."""
     tokens: set[int] = set()
     for settings in (config, config.get_text_config()):

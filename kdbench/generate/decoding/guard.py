@@ -2,17 +2,20 @@
 
 Architectures break batches in many ways: states that do not move with the rows, masks that take
 padding for tokens, positions that count it, caches of their own. No list of names keeps up with
-them. So each model answers a few short prompts before its first real work, first in the fastest way
-that it seems to allow, and the first way that agrees with the plain forward pass is used.
+them. So each model answers a few short prompts before its first real work, first in the fastest
+way that it seems to allow, and the first way that agrees with the plain forward pass is used. The
+prompts are random tokens. Where a low precision may be why a way disagrees on them, it is asked
+again on text that the model wrote itself.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from kdbench.errors import InputError
 from kdbench.generate.decoding.kinds import Begin, CachedDecoding, Decoding, of_model
+from kdbench.generate.decoding.own_text import own_text
 from kdbench.generate.decoding.prefill import Prompts
 from kdbench.generate.decoding.rope import within_rope
 from kdbench.generate.decoding.rowwise import AloneDecoding, RecomputedDecoding
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     import torch
 
 Path = Literal["fast", "batch", "alone", "recomputed"]
+Texts = Callable[[Any, int, Sequence[int]], list[tuple[int, ...]]]
 
 # Lengths of the prompts; the third grows with a local window.
 _LENGTHS = (3, 17, 9, 6)
@@ -34,6 +38,8 @@ _STEPS_BEFORE_ROWS_LEAVE = 1
 _STEPS_OF_GRAPHS = 7
 _STEPS_OF_GRAPHS_BEFORE_ROWS_LEAVE = 3
 _NOT_CAUSAL = 0.3  # what rounding never explains, even where routers of experts flip
+_LOW_PRECISION = 1e-3  # a tolerance from here on is that of float16 or bfloat16
+_FAILS = "it fails"
 _LONGEST_WINDOW = 300  # a longer window costs more to fill than the first answers do
 
 _HOW: dict[Path, str] = {
@@ -112,8 +118,11 @@ def sound_decoding(model: Any, vocabulary: int, frozen: bool = False) -> SoundDe
     name, why = type(model).__name__, ""
     with plainly(model):
         probe = _Probe(model, vocabulary)
+        of_own_text = cache(partial(_probe_of_own_text, model, vocabulary))
         for path, begin in _ways(model, vocabulary, frozen):
             reason = _disagreement(begin, probe)
+            if reason and _may_be_rounding(probe, reason) and (second := of_own_text()):
+                reason = _disagreement(begin, second)
             if reason is None:
                 note = f"{name}: {_HOW[path]}: {why}" if _HOW[path] else None
                 return SoundDecoding(path, within_rope(model, vocabulary, begin), note)
@@ -145,18 +154,23 @@ class _Probe:
         leaving: the step after which two rows leave.
         tolerance: the largest distance that rounding explains.
 
+    Args:
+        model: a transformers model.
+        vocabulary: number of tokens V.
+        texts: makes token ids of these lengths.
+
     Raises:
         InputError: later tokens change earlier logits, or logits are not finite.
     """
 
-    def __init__(self, model: Any, vocabulary: int):
+    def __init__(self, model: Any, vocabulary: int, texts: Texts = probe_tokens):
         graphs = model.device.type == "cuda"
         self.steps = _STEPS_OF_GRAPHS if graphs else _STEPS
         self.leaving = _STEPS_OF_GRAPHS_BEFORE_ROWS_LEAVE if graphs else _STEPS_BEFORE_ROWS_LEAVE
         lengths = [*_LENGTHS[:2], _longest(model.config), _LENGTHS[3]]
         room = max(1, _positions(model.config) - self.steps - 1)
         whole = [min(length, room) + self.steps for length in lengths]
-        tokens = probe_tokens(model, vocabulary, whole)
+        tokens = texts(model, vocabulary, whole)
         logits = [self._plain(model, row)[:, :vocabulary] for row in tokens]
         noise = self._noise(model, tokens[1], logits[1])
         self.tolerance = max(tolerance(model.dtype), min(4 * noise, _NOT_CAUSAL))
@@ -189,12 +203,28 @@ class _Probe:
         cut = self._plain(model, tokens[: -self.steps])[:, : logits.shape[1]]
         noise = distance(cut, logits[: -self.steps])
         limit = tolerance(model.dtype)
-        if noise > (limit if limit < 1e-3 else _NOT_CAUSAL):
+        if noise > (limit if limit < _LOW_PRECISION else _NOT_CAUSAL):
             raise InputError(
                 f"{type(model).__name__}: later tokens change the logits of earlier ones, as in an "
                 "encoder (does config.json lack is_decoder=true?); it cannot generate"
             )
         return noise
+
+
+def _may_be_rounding(probe: _Probe, reason: str) -> bool:
+    return probe.tolerance >= _LOW_PRECISION and not reason.startswith(_FAILS)
+
+
+def _probe_of_own_text(model: Any, vocabulary: int) -> _Probe | None:
+    """A probe of text that the model wrote; None if it cannot write any, as without a cache."""
+    import torch
+
+    try:
+        return _Probe(model, vocabulary, own_text)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception:  # noqa: BLE001 - models fail in ways of their own; the first probe decides
+        return None
 
 
 def _disagreement(begin: Begin, probe: _Probe) -> str | None:
@@ -206,7 +236,7 @@ def _disagreement(begin: Begin, probe: _Probe) -> str | None:
     except torch.OutOfMemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - models fail in ways of their own
-        return f"it fails: {_reason(error)}"
+        return f"{_FAILS}: {_reason(error)}"
     worst = max(_error(row, logits, probe) for row, logits in decoded.items())
     if worst <= probe.tolerance:
         return None

@@ -13,7 +13,8 @@ from kdbench.errors import InputError
 from kdbench.generate.decoding.guard import SoundDecodings, guarded, sound_decoding
 from kdbench.generate.decoding.kinds import Begin, of_model
 from kdbench.generate.decoding.memory import _bytes_per_row, rows_that_fit
-from kdbench.views.probe import plain_logits, plainly
+from kdbench.generate.decoding.own_text import own_text
+from kdbench.views.probe import plain_logits, plainly, special_tokens
 from kdbench.views.rope import rope_limit
 
 PROMPTS = [(5, 9, 12, 7), (8, 3, 40, 22, 31, 17, 9, 11, 50, 4, 6, 33), (19, 20, 21, 5, 5, 8, 13)]
@@ -176,6 +177,53 @@ def test_low_precision_is_no_reason_for_a_slower_way(name: str, dtype: torch.dty
     model = build(name)
     path = sound_decoding(model, V).path
     assert sound_decoding(model.to(dtype), V).path == path
+
+
+class Unsteady(transformers.LlamaForCausalLM):
+    """Unlikely tokens move its logits, as rounding does those of Gemma 3; it writes likely ones."""
+
+    LIKELY = 8
+
+    def forward(self, input_ids: torch.Tensor, **words: Any) -> Any:
+        """The logits, disturbed where a short row has an unlikely token."""
+        output = super().forward(input_ids, **words)
+        output.logits[..., : self.LIKELY] += 30
+        if input_ids.shape[1] < 17 and bool((input_ids >= self.LIKELY).any()):
+            output.logits += 8 * torch.randn(V, generator=torch.Generator().manual_seed(0))
+        return output
+
+
+def unsteady(dtype: torch.dtype) -> Any:
+    """A model of that class, whose texts begin with a likely token."""
+    model = build("LlamaForCausalLM")
+    model.config.bos_token_id = 1
+    model.__class__ = Unsteady
+    return model.to(dtype)
+
+
+def test_rounding_on_random_tokens_is_no_reason_for_a_slower_way() -> None:
+    model = unsteady(torch.bfloat16)
+    assert max(max(text) for text in own_text(model, V, (9, 21))) < Unsteady.LIKELY
+    assert sound_decoding(model, V).path == "fast"
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_rounding_does_not_explain_is(
+    dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if dtype is torch.bfloat16:  # it disagrees on its own text too
+        monkeypatch.setattr(Unsteady, "LIKELY", 1)
+    assert sound_decoding(unsteady(dtype), V).path == "recomputed"
+
+
+def test_own_text_is_the_same_at_every_call_and_leaves_special_tokens_out() -> None:
+    model = build("LlamaForCausalLM")
+    model.config.bos_token_id = 1
+    texts = own_text(model, V, (3, 9, 70))
+    assert texts == own_text(model, V, (3, 9, 70))
+    assert [len(text) for text in texts] == [3, 9, 70]
+    assert all(text[0] == 1 for text in texts)
+    assert not special_tokens(model.config) & {token for text in texts for token in text[1:]}
 
 
 # Memory
