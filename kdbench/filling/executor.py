@@ -1,7 +1,7 @@
 """Where nodes run: the interface of an executor."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,6 +76,10 @@ class Executor(ABC):
         """Whether a node would start at once, or wait in a queue that the executor looks after."""
         del node
         return True
+
+    def in_order(self, nodes: Iterable[Node]) -> Iterable[Node]:
+        """Nodes that can start, in the order in which they should."""
+        return nodes
 
     @abstractmethod
     def submit(self, node: Node) -> None:

@@ -30,7 +30,8 @@ def do_missing(graph: Graph, executor: Executor, view: ProgressView, retries: in
         if state.wanted:
             executor.begin([node for key, node in graph.nodes.items() if key in state.wanted])
         while True:
-            for node in state.ready(graph):
+            free = len(state.running) < executor.slots
+            for node in executor.in_order(state.ready(graph)) if free else ():
                 if len(state.running) >= executor.slots or not executor.has_room(node):
                     break
                 state.running.add(node.key)

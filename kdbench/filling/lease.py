@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import BaseFileLock, FileLock
+from filelock import BaseFileLock, FileLock, Timeout
 
 from kdbench.system.console import report_progress
 
@@ -59,6 +59,25 @@ def held(log: Path, machine: str | None = None) -> Iterator[None]:
             lock.release()
 
 
+def is_held(log: Path) -> bool:
+    """Whether another process seems to do a node, so that other nodes should go before it.
+
+    Args:
+        log: The node's log.
+    """
+    lock, lease = log.with_suffix(".lock"), _Lease(log.with_suffix(".lease"), this_machine(), True)
+    holder = lease.read()
+    if lock.exists():
+        try:
+            with FileLock(lock).acquire(timeout=0):
+                return holder is not None and holder.get("machine") != lease.machine
+        except Timeout:
+            return True
+        except NotImplementedError:
+            pass  # then the lease alone says it
+    return holder is not None
+
+
 def _locked(file: Path) -> BaseFileLock | None:
     """The lock, held; None on a disk without locks, as some parallel file systems are."""
     lock = FileLock(file)
@@ -91,14 +110,14 @@ class _Lease:
         """Wait until the lease is free, of this machine, or expired, and take it."""
         if self._create():
             return
-        seen, since = self._read(), time.monotonic()
+        seen, since = self.read(), time.monotonic()
         if self.is_locked and seen is not None and seen.get("machine") == self.machine:
             self._write()  # the lock shows that the holder has ended
             return
         report_progress(f"waiting for another machine, which holds {self.file}")
         while not self._create():
             time.sleep(_pause())
-            now = self._read()
+            now = self.read()
             if now != seen:
                 seen, since = now, time.monotonic()
             elif time.monotonic() - since >= SECONDS_TO_EXPIRE:
@@ -106,7 +125,7 @@ class _Lease:
                 time.sleep(_pause())
                 if self._is_held():  # of several that took it at once, the last one has it
                     return
-                seen, since = self._read(), time.monotonic()
+                seen, since = self.read(), time.monotonic()
 
     def _create(self) -> bool:
         """Take the lease if there is none."""
@@ -149,10 +168,11 @@ class _Lease:
         os._exit(1)
 
     def _is_held(self) -> bool:
-        seen = self._read()
+        seen = self.read()
         return seen is not None and seen.get("holder") == self._holder
 
-    def _read(self) -> dict[str, object] | None:
+    def read(self) -> dict[str, object] | None:
+        """What the file says; None if there is none."""
         try:
             content = json.loads(self.file.read_bytes())
         except FileNotFoundError:

@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 
 from kdbench.filling import lease
-from kdbench.filling.lease import _Lease, held
+from kdbench.filling.lease import _Lease, held, is_held, this_machine
 
 
 @pytest.fixture(autouse=True)
@@ -51,6 +51,27 @@ def test_the_lease_lives_as_long_as_the_work(log: Path) -> None:
         while json.loads(file.read_text())["count"] <= first["count"]:
             pass
     assert [path.name for path in log.parent.iterdir()] == ["node.lock"]
+
+
+def test_others_see_who_does_a_node(log: Path) -> None:
+    assert not is_held(log)
+    with held(log):
+        assert is_held(log)
+    assert not is_held(log)
+    left_behind(log, this_machine())  # by a process that was killed: the lock is free
+    assert not is_held(log)
+    left_behind(log, "elsewhere")
+    assert is_held(log)
+
+
+def test_without_locks_the_lease_says_who_does_a_node(log: Path, without_locks) -> None:
+    assert not is_held(log)
+    with held(log):
+        assert is_held(log)
+    log.with_suffix(".lock").touch()
+    assert not is_held(log)
+    left_behind(log, this_machine())
+    assert is_held(log)
 
 
 def test_an_earlier_process_of_this_machine_has_ended(log: Path, capsys) -> None:

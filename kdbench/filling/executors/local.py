@@ -1,7 +1,7 @@
 """`executor=local`: worker processes on this machine, each with GPUs of its own where there are."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -12,6 +12,8 @@ from kdbench.errors import InputError
 from kdbench.filling.executor import Executor, NeedsOf, no_needs
 from kdbench.filling.executors import executors
 from kdbench.filling.gpus import ORDER, VISIBLE, Placement, visible_gpus
+from kdbench.filling.lease import is_held
+from kdbench.filling.logs import log_of
 from kdbench.filling.nodes import Node
 from kdbench.filling.resources import Resources, gpu_count
 from kdbench.filling.work import NodeResult, do, prepare_libraries
@@ -95,6 +97,10 @@ class LocalExecutor(Executor):
     def has_room(self, node: Node) -> bool:
         """Whether enough GPUs are free."""
         return self._amount(node) is None or self._find(node) is not None
+
+    def in_order(self, nodes: Iterable[Node]) -> Iterable[Node]:
+        """Nodes that another call is doing come last, since a worker would only wait for it."""
+        return sorted(nodes, key=lambda node: is_held(log_of(node, self.models)))
 
     def submit(self, node: Node) -> None:
         """Start a node in an idle worker that still lives and sees its GPUs, or in a new one."""

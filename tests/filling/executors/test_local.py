@@ -5,6 +5,8 @@ from small_nodes import run_all, small
 
 from kdbench.errors import InputError
 from kdbench.filling.executors.local import LocalExecutor
+from kdbench.filling.lease import held
+from kdbench.filling.logs import log_of
 from kdbench.filling.resources import Resources
 
 
@@ -53,6 +55,16 @@ def test_a_node_waits_for_the_gpus_that_it_needs(gpus, tmp_path, monkeypatch):
     (idle,) = executor._idle
     executor.submit(two)
     assert idle.ended  # it would hold memory of a GPU that is another node's now
+    executor.close()
+
+
+def test_nodes_of_another_call_come_last(tmp_path):
+    executor = LocalExecutor(1, tmp_path)
+    nodes = [small(tmp_path, name) for name in "ABC"]
+    assert list(executor.in_order(nodes)) == nodes
+    (tmp_path / "logs").mkdir()
+    with held(log_of(nodes[0], tmp_path)):
+        assert [node.key[-1] for node in executor.in_order(nodes)] == ["B", "C", "A"]
     executor.close()
 
 
