@@ -38,12 +38,10 @@ without a cache. Four ways are tried, and the first whose logits agree is used:
 - *recomputed*: rows decode one at a time, and each token takes a whole forward pass.
 
 One line on stderr says when it is not the first. The prompts are random tokens. In float16 and
-bfloat16, a way that disagrees on them is tried again on text that the model wrote itself, since
-rounding alone can move what a model makes of random tokens: Gemma-3-270M, fine-tuned, by a third of
-the spread of its logits in bfloat16, and by 0.04 of it on its own text. A model is *refused* if no
-way agrees, or if later tokens change the logits of earlier ones. Models with LongRoPE decode one
-row at a time when a prompt and its response may grow beyond the length at which all positions
-change.
+bfloat16, a way that disagrees on them is tried again on text that the model wrote itself, because
+rounding alone can change the logits of random tokens, as in Gemma 3. A model is *refused* if no way
+agrees, or if later tokens change the logits of earlier ones. Models with LongRoPE decode one row at
+a time when a prompt and its response may grow beyond the length at which all positions change.
 
 **Training and fidelity** compute logits from the states that a model's head is given. These are
 compared with the model's own logits, as they are and scaled until they are large, so that a cap on

@@ -1,8 +1,8 @@
 """Texts that a model writes itself, as probes of its decoding in a low precision.
 
 On random tokens some models are so unsteady that rounding alone moves their logits by as much as a
-wrong decoding does: those of Gemma 3 in bfloat16 by a third of their spread, where the same weights
-in float32 agree to 1e-4. On text of their own they are not.
+wrong decoding does, as Gemma 3 in bfloat16, whose decoding agrees in float32. On text of their own
+they are not.
 """
 
 from collections.abc import Sequence
@@ -18,8 +18,8 @@ def own_text(model: Any, vocabulary: int, lengths: Sequence[int]) -> list[tuple[
     """Token ids of texts that a model samples, the same at every call.
 
     Each begins with the model's token for the beginning of a text, or a random one without it. Rows
-    are sampled one at a time with the model's own cache: whether that is right does not
-    matter, since any text will do that the model finds likely.
+    are sampled one at a time with the model's own cache. Whether that is right does not matter,
+    since any text will do that the model finds likely.
 
     Args:
         model: a transformers model.
