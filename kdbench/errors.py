@@ -1,7 +1,8 @@
 """The exception for errors that a user can fix, and the wording of such errors."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,24 @@ class InputError(ValueError):
     """
 
 
+@contextmanager
+def faults_in(place: str) -> Iterator[None]:
+    """Name a place in the message of each `InputError` of a block.
+
+    Raises:
+        InputError: The block raised one.
+    """
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{place}: {error}") from None
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of an error message: the nearest known word, or all known words."""
     known = sorted(known)
+    if not known:
+        return "there is none"
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else f"known: {', '.join(known)}"
 

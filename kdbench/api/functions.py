@@ -1422,6 +1422,7 @@ def fill(
     *,
     plan: bool = False,
     rows: str | Sequence[str] = (),
+    checkpoints: bool = False,
     device: str | None = None,
     changes: Mapping[str, str] = {},
     data: str | PathLike[str] | None = None,
@@ -1445,6 +1446,8 @@ def fill(
         table: Table file, or the name of a bundled one.
         plan: Dry run: print what is done and what is missing, and do nothing.
         rows: Rows to train and measure now, by label; others stay as they are (default: all).
+        checkpoints: Whether to train rows whose evaluations are stored but whose checkpoints are
+            not here, for kdbench frontier and kdbench analyse budget.
         device: Device: cpu, cuda or mps (default: chosen automatically).
         changes: Changes to keys of the table file; on the command line each is a key with dots, as
             in evaluate.limit=20.

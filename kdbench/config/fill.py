@@ -28,6 +28,11 @@ class FillKeys(Settings, group="Table"):
         description="Rows to train and measure now, by label; others stay as they are "
         "(default: all)",
     )
+    checkpoints: bool = Field(
+        False,
+        description="Whether to train rows whose evaluations are stored but whose checkpoints are "
+        "not here, for kdbench frontier and kdbench analyse budget",
+    )
     device: str | None = Field(
         None, description="Device: cpu, cuda or mps (default: chosen automatically)"
     )

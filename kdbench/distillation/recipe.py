@@ -83,7 +83,7 @@ def parse_recipe(arguments: Sequence[str]) -> Recipe:
     known = merged.get("method") in methods.names()
     method_fields = methods.get(str(merged["method"])).model_fields if known else {}
     typed = with_files(words, {**TrainSettings.model_fields, **method_fields})
-    recipe = _build(_over(typed, _files(words)))
+    recipe = _build(layered(typed, _files(words)))
     recipe.settings.refuse_ignored(words)
     return recipe
 
@@ -103,25 +103,25 @@ def make_recipe(values: Mapping[str, object]) -> Recipe:
         InputError: unknown method or key, a bad value or file.
     """
     load_plugins(plugin_files(values.get(PLUGINS)))
-    return _build(_over(values, _files(values)))
+    return _build(layered(values, _files(values)))
 
 
 def _files(values: Mapping[str, object]) -> dict[str, object]:
     """The keys of `config=` over those of `recipe=`, which the former may name."""
     config = read_yaml(Path(str(values["config"]))) if "config" in values else {}
     recipe = {**config, **values}.get("recipe")
-    return _over(config, _read_recipe(_recipe_file(str(recipe))) if recipe else {})
+    return layered(config, _read_recipe(_recipe_file(str(recipe))) if recipe else {})
 
 
 def _read_recipe(file: Path) -> dict[str, object]:
     """The keys of a recipe, over those of the file in the same folder that it extends."""
     lower: dict[str, object] = {}
     for part in reversed(read_chain(file, "config", lambda upper, base: upper.parent / base)):
-        lower = _over(part.values, lower)
+        lower = layered(part.values, lower)
     return lower
 
 
-def _over(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str, object]:
+def layered(upper: Mapping[str, object], lower: Mapping[str, object]) -> dict[str, object]:
     """The upper keys over the lower; either of steps= and epochs= replaces both."""
     lengths = {"steps", "epochs"}
     replaced = lengths if lengths & set(upper) else set[str]()

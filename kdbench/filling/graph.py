@@ -36,7 +36,8 @@ class Graph:
         rows: Models of the table's rows, in order.
         teacher: Model of the teacher.
         evaluations: Evaluations by the label of their model.
-        asked: Labels of the models whose evaluations are asked for: all, or those of some rows.
+        goals: Keys of the nodes that are asked for: the evaluations of all rows, or of some, and
+            with `checkpoints` their models too.
 
     Args:
         spec: Specification of the table.
@@ -44,6 +45,7 @@ class Graph:
         execution: Keys for trainings and evaluations that do not affect results: `device`,
             `report_to`.
         rows: Labels of the rows that are asked for; empty for all.
+        checkpoints: Whether their models are asked for too, where their evaluations exist.
 
     Raises:
         InputError: an entry has an unknown key, the label of another one, or no student; no row has
@@ -56,6 +58,7 @@ class Graph:
         places: Places,
         execution: Mapping[str, Any] | None = None,
         rows: Sequence[str] = (),
+        checkpoints: bool = False,
     ):
         self.spec, self.places = spec, places
         self._basis = Basis(spec, places, dict(execution or {}))
@@ -80,7 +83,7 @@ class Graph:
         self._add_evaluation(self.teacher, None)
         for row in sorted(self.rows, key=lambda row: row is not floor):  # the floor comes first
             self._add_evaluation(row, None if row is floor else floor)
-        self.asked = self._asked(rows)
+        self.goals = self._goals(rows, checkpoints)
 
     def _add(self, item: Item, order: TableOrder) -> None:
         """Add a model or a data set, whose needs are there."""
@@ -101,7 +104,8 @@ class Graph:
         for model in models:
             if model.label in self._labels:
                 raise InputError(
-                    f"two models have the label '{model.label}'; give one of them another label:"
+                    f"two models have the label '{model.label}'; give one of them a label: of its "
+                    "own"
                 )
             self._labels.add(model.label)
         self._models[item] = [self._kept(model) for model in models]
@@ -131,14 +135,15 @@ class Graph:
         self.nodes[node.key] = node
         return node
 
-    def _asked(self, rows: Sequence[str]) -> frozenset[str]:
-        models = {model.label: model.row for model in (self.teacher, *self.rows)}
+    def _goals(self, rows: Sequence[str], checkpoints: bool) -> frozenset[str]:
+        models = (self.teacher, *self.rows)
+        known = {model.row for model in models}
         for row in rows:
-            if row not in models.values():
-                raise InputError(
-                    f"rows={row}: the table has no such row: {nearest(row, set(models.values()))}"
-                )
-        return frozenset(label for label, row in models.items() if not rows or row in rows)
+            if row not in known:
+                raise InputError(f"rows={row}: the table has no such row: {nearest(row, known)}")
+        asked = [model for model in models if not rows or model.row in rows]
+        goals = {self.evaluations[model.label].key for model in asked}
+        return frozenset(goals | {model.key for model in asked} if checkpoints else goals)
 
     def _floor(self) -> ModelNode | None:
         """The row whose fidelity is the floor of the others'."""

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from kdbench.distillation.recipe import layered
 from kdbench.errors import InputError
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.registry.plugins import KEY as PLUGINS
@@ -42,7 +43,7 @@ def training_keys(spec: TableSpec, entry: Entry) -> dict[str, Any]:
     own = entry.train or {}
     refuse_keys_of_table(spec.train, "train")
     refuse_keys_of_table({key: own[key] for key in own if key != "teacher"}, "train")
-    return {**spec.train, **own}
+    return layered(own, spec.train)
 
 
 def refuse_keys_of_table(keys: Mapping[str, Any], section: str) -> None:

@@ -62,20 +62,24 @@ def held(log: Path, machine: str | None = None) -> Iterator[None]:
 def is_held(log: Path) -> bool:
     """Whether another process seems to do a node, so that other nodes should go before it.
 
+    Only the order depends on it, so the clocks of two machines may differ.
+
     Args:
         log: The node's log.
     """
-    lock, lease = log.with_suffix(".lock"), _Lease(log.with_suffix(".lease"), this_machine(), True)
-    holder = lease.read()
-    if lock.exists():
-        try:
-            with FileLock(lock).acquire(timeout=0):
-                return holder is not None and holder.get("machine") != lease.machine
-        except Timeout:
-            return True
-        except NotImplementedError:
-            pass  # then the lease alone says it
-    return holder is not None
+    file, here = log.with_suffix(".lease"), this_machine()
+    holder = _Lease(file, here, is_locked=True).read()
+    if holder is None:
+        return False
+    try:
+        if holder.get("machine") != here:
+            return time.time() - file.stat().st_mtime < SECONDS_TO_EXPIRE
+        with FileLock(log.with_suffix(".lock")).acquire(timeout=0):
+            return False  # its holder was killed
+    except FileNotFoundError:  # given back since
+        return False
+    except (Timeout, NotImplementedError):
+        return True
 
 
 def _locked(file: Path) -> BaseFileLock | None:

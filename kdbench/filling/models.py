@@ -9,6 +9,7 @@ from kdbench.checkpoint import find_checkpoint, is_hub_name
 from kdbench.config import TrainSettings
 from kdbench.distillation.ingredients import NO_PART
 from kdbench.distillation.recipe import Recipe, make_recipe
+from kdbench.errors import faults_in
 from kdbench.filling.basis import DIGITS, Basis, code_of, refuse_of_session
 from kdbench.filling.build_node import BuildNode
 from kdbench.filling.data_sets import built_set
@@ -16,6 +17,7 @@ from kdbench.filling.fingerprints import digest, non_defaults
 from kdbench.filling.inputs import contents_of_keys, identity_of_model
 from kdbench.filling.keys import training_keys
 from kdbench.filling.nodes import CheckpointNode, ModelNode, TrainNode, keys_of, slug
+from kdbench.filling.rows import place_of
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.measuring.given_card import card_beside, read_given_card, with_given_card
 
@@ -148,7 +150,10 @@ def _recipe(
         "student": keys.get("student") or (parents.student and str(parents.student.place)),
     }
     given = {key: value for key, value in given.items() if value is not None}
-    recipe = basis.recipes.get(id(entry)) or make_recipe({**keys, **given})
+    recipe = basis.recipes.get(id(entry))
+    if recipe is None:
+        with faults_in(place_of(basis.spec, entry)):
+            recipe = make_recipe({**keys, **given})
     basis.recipes[id(entry)] = recipe
     refuse_of_session(recipe.method)
     return recipe

@@ -21,8 +21,9 @@ from kdbench.store.packing import (
     check_keeps,
     check_packable,
     gather_pack,
+    kept_in,
 )
-from kdbench.store.packs import PACK, write_pack
+from kdbench.store.packs import PACK, pack_in, write_pack
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.column import Column
 from kdbench.tables.columns import chosen_columns, plain_columns
@@ -84,7 +85,7 @@ def pack(settings: PackSettings) -> PackedTable:
     out = settings.out or results
     if out.exists() and not out.is_dir():
         raise InputError(f"out={out}: is a file, and the pack is written into a folder")
-    gathered = gather_pack(results, _choice(spec, settings, results))
+    gathered = gather_pack(results, _choice(spec, settings, results, out))
     _check(settings.metrics, gathered, results)
     check_keeps(out, gathered.pack, results)
     size = write_pack(out / PACK, gathered.pack)
@@ -110,8 +111,13 @@ def _place(settings: PackSettings) -> tuple[TableSpec | None, Path]:
     return spec, settings.results or spec.results or Path("results") / file.stem
 
 
-def _choice(spec: TableSpec | None, settings: PackSettings, results: Path) -> MetricChoice:
-    """What is kept: the metrics that the keys name; else those of the table, or all without one."""
+def _choice(
+    spec: TableSpec | None, settings: PackSettings, results: Path, out: Path
+) -> MetricChoice:
+    """What is kept: the metrics that the keys name.
+
+    Else those of the table and of the pack that is replaced; all without a table.
+    """
     runs = list(stored_runs(results))
     if settings.metrics or spec is None:
         mains = {result.main_metric for run in runs for result in run.results.values()}
@@ -119,11 +125,13 @@ def _choice(spec: TableSpec | None, settings: PackSettings, results: Path) -> Me
         return lambda _, name: "whole" if names & {_ALL, name, base_of(name)} else "none"
     shown = _places(_columns(spec, results, runs))
     measured = _places(_measures(spec, settings, runs))
+    before = kept_in(pack_in(out))
 
     def choose(task: str, name: str) -> Kept:
+        kept = before.get((task, name), "none")
         if (task, name) in shown:
             return "whole"
-        return "number" if (task, name) in measured else "none"
+        return "number" if kept == "none" and (task, name) in measured else kept
 
     return choose
 

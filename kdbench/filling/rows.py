@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.distillation.recipe import make_recipe
+from kdbench.errors import faults_in
 from kdbench.filling.keys import training_keys
 from kdbench.filling.spec import Entry, TableSpec
 from kdbench.methods import Method
@@ -63,9 +64,20 @@ def spec_row(
     if entry.train is None:
         return SpecRow(entry, label, None)
     start = {"student": "of the table"}  # which model it is decides nothing here
-    recipe = make_recipe({**start, **training_keys(spec, entry), **(execution or {})})
+    keys = training_keys(spec, entry)
+    with faults_in(place_of(spec, entry)):
+        recipe = make_recipe({**start, **keys, **(execution or {})})
     label = label or recipe.settings.label or recipe.method.title
     return SpecRow(entry, label, recipe.method, recipe.settings.train_set)
+
+
+def place_of(spec: TableSpec, entry: Entry) -> str:
+    """Where an entry is in its file, for messages: `row 3 (toy/kd)`."""
+    keys = entry.train or {}
+    name = entry.label or keys.get("recipe") or keys.get("method")
+    places = {id(spec.teacher): "teacher", id(spec.student): "student"}
+    places |= {id(row): f"row {number}" for number, row in enumerate(spec.rows, 1)}
+    return f"{places[id(entry)]} ({name})" if name else places[id(entry)]
 
 
 def plugins_of(files: Sequence[Path]) -> dict[str, Any]:

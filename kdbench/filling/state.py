@@ -1,6 +1,6 @@
 """The state of a graph: which nodes are done, running, failed, blocked or waiting."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,7 +16,7 @@ class State:
     """The state of a graph; nodes are named by their keys.
 
     Attributes:
-        wanted: Evaluations that are asked for and missing, and the missing nodes that they need.
+        wanted: Nodes that are asked for and missing, and the missing nodes that they need.
         done: Nodes whose outcomes exist.
         running: Nodes that are running.
         failed: What went wrong, by node.
@@ -64,15 +64,16 @@ def state_of(graph: Graph) -> State:
     """The state of a graph on disk, before anything runs."""
     with listed_once():
         done = {node.key for node in graph.nodes.values() if node.is_done()}
-    wanted = _wanted(graph, done, graph.asked)
-    left_out = _wanted(graph, done, graph.evaluations.keys()) - wanted
+    wanted = _wanted(graph, done, graph.goals)
+    evaluations = [node.key for node in graph.evaluations.values()]
+    left_out = _wanted(graph, done, evaluations) - wanted
     return State(wanted, done, left_out=left_out)
 
 
-def _wanted(graph: Graph, done: set[str], labels: Collection[str]) -> frozenset[str]:
-    """A checkpoint is wanted only while an evaluation of it is missing."""
+def _wanted(graph: Graph, done: set[str], goals: Iterable[str]) -> frozenset[str]:
+    """A checkpoint is wanted only while an evaluation of it is missing, or if it is a goal."""
     wanted: set[str] = set()
-    keys = [node.key for label, node in graph.evaluations.items() if label in labels]
+    keys = list(goals)
     while keys:
         key = keys.pop()
         if key not in done | wanted:

@@ -1,12 +1,12 @@
 """`kdbench fill`: read a table's file, do what is missing, draw the table."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kdbench.config import FillSettings, TableSettings, build
+from kdbench.config import EvalSettings, FillSettings, TableSettings, build
 from kdbench.config.storage import mirrored
-from kdbench.errors import InputError, nearest, nearest_path
+from kdbench.errors import InputError, faults_in, nearest, nearest_path
 from kdbench.filling.choice import choose_executor
 from kdbench.filling.data_sets import check_data_sets
 from kdbench.filling.downloads import check_downloads, downloads
@@ -30,6 +30,7 @@ from kdbench.system.remote.hooks import fetch, fetch_results, publishing
 from kdbench.tables.columns import chosen_columns
 from kdbench.tables.reported import published_groups
 from kdbench.task import TITLES, data_folder
+from kdbench.text import counted
 from kdbench.trackers import check_trackers, prepare_trackers, track_run
 
 
@@ -59,7 +60,9 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     """
     _check_columns(spec, file)
     plugins = plugins_of(settings.plugins)
-    rows = spec_rows(spec, plugins)
+    with faults_in(str(file)):
+        rows = spec_rows(spec, plugins)
+    _check_evaluate(spec, file)
     check_mechanisms(spec, rows, file)
     check_data_sets(spec, rows, plugins, file)
     check_trackers(settings.report_to)
@@ -74,12 +77,15 @@ def fill_spec(spec: TableSpec, settings: FillSettings, file: Path) -> Filled:
     execution = _execution(settings, spec)
     places = places_of(settings, spec, file.stem)
     _fetch(places)
-    graph = Graph(spec, places, execution, settings.rows)
+    graph = Graph(spec, places, execution, settings.rows, settings.checkpoints)
     executor = make_executor(places.models, Needs(graph).of)
     if plans:
         nodes, missing = planned_nodes(graph, executor), downloads(graph)
         where = executor.describe()
-        lines = dry_run_lines(graph.spec.title, nodes, executor.slots, where, missing)
+        lines = [
+            *dry_run_lines(graph.spec.title, nodes, executor.slots, where, missing),
+            *_packed_otherwise(graph, places.results),
+        ]
         return Filled("".join(f"{line}\n" for line in lines), {}, planned=tuple(nodes))
     if settings.executor == "local":  # other machines have caches of their own
         check_downloads(downloads(graph))
@@ -127,6 +133,20 @@ def _planned_world(
     return Filled("".join(f"{line}\n" for line in lines), {})
 
 
+def _packed_otherwise(graph: Graph, results: Path) -> Iterator[str]:
+    """A line on packed evaluations that count as missing, so that nobody thinks them lost."""
+    packed = pack_in(results)
+    evaluations = {node.place.name for node in graph.evaluations.values()}
+    others = set() if packed is None else packed.marks.keys() - evaluations
+    if others:
+        number = counted(len(others), "evaluation")
+        yield (
+            f"packed in {results / PACK}: {number} with other data, models or settings than those "
+            "of this call, so not counted as done (data=? keys with dots?); kdbench table "
+            f"results={results} shows them"
+        )
+
+
 def _execution(settings: FillSettings, spec: TableSpec) -> dict[str, Any]:
     """Keys of every training and evaluation that do not affect results."""
     keys: dict[str, Any] = {} if settings.device is None else {"device": settings.device}
@@ -144,6 +164,16 @@ def _track(graph: Graph, state: State, execution: Mapping[str, Any]) -> None:
         if execution.get("report_to") and node.key in state.done:
             folder = graph.places.results / node.run_folder()
             track_run(folder, execution["report_to"], execution["report_group"])
+
+
+def _check_evaluate(spec: TableSpec, file: Path) -> None:
+    """Check the keys of evaluations before any model is looked at.
+
+    Raises:
+        InputError: One is unknown, or its value is wrong.
+    """
+    with faults_in(f"{file}: evaluate"):
+        build(EvalSettings, {**spec.evaluate, "model": "m", "teacher": "t"})
 
 
 def _check_columns(spec: TableSpec, file: Path) -> None:

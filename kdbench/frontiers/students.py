@@ -167,8 +167,8 @@ def _check_trained(table: TableCheckpoints, labels: Set[str]) -> None:
     missing = [row.name for row in table.rows if row.row in labels and not row.exists]
     if missing:
         raise InputError(
-            f"{table.file}: no checkpoint of {', '.join(missing)}; kdbench fill trains them, or "
-            "choose other rows with rows="
+            f"{table.file}: no checkpoint of {', '.join(missing)}; train them with kdbench fill … "
+            "checkpoints=true, or choose other rows with rows="
         )
 
 

@@ -85,6 +85,23 @@ def gather_pack(results: Path, choice: MetricChoice) -> GatheredPack:
     return GatheredPack(pack, tuple(sorted(kept)), tuple(sorted(seen)), tuple(unfinished))
 
 
+def kept_in(pack: Pack | None) -> Mapping[tuple[str, str], Kept]:
+    """What a pack has of each metric, by task and name."""
+    runs = () if pack is None else pack.runs.values()
+    kept: dict[tuple[str, str], Kept] = {}
+    for result in (
+        result for run in runs for part in (run.tasks, run.groups) for result in part.values()
+    ):
+        content = result.content
+        for name in content["metrics"]:
+            place = (str(content["fingerprint"]["task"]), name)
+            if name in content["documents"]:
+                kept[place] = "whole"
+            else:
+                kept.setdefault(place, "number")
+    return kept
+
+
 def _run_of(mark: object) -> object:
     return mark.get("run") if isinstance(mark, dict) else None
 

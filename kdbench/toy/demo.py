@@ -44,6 +44,7 @@ def demo(settings: DemoSettings) -> Filled:
 def _fill_settings(settings: DemoSettings, world: World, plan: bool = False) -> FillSettings:
     """How the table is filled on a toy world."""
     changes = {
+        "world.folder": str(world.data.parent),
         "teacher.checkpoint": str(world.teacher),
         "student.checkpoint": str(world.student),
         **({} if settings.limit is None else {"evaluate.limit": str(settings.limit)}),

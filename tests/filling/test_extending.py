@@ -9,6 +9,8 @@ import yaml
 
 from kdbench.errors import InputError
 from kdbench.filling.graph import Graph, Places
+from kdbench.filling.keys import training_keys
+from kdbench.filling.rows import spec_row
 from kdbench.filling.spec import read_spec
 from kdbench.filling.spec_files import tables
 from kdbench.toy.models import World
@@ -104,6 +106,19 @@ def test_all_bundled_tables_are_read() -> None:
     assert skills.models == Path("runs/smollm2-135m")
     titles = [spec.title for spec in specs.values() if not re.match("toy world", spec.title)]
     assert len(set(titles)) == len(titles)
+
+
+@pytest.mark.parametrize("name", sorted(tables()))
+def test_every_training_of_a_bundled_table_has_a_recipe(name: str) -> None:
+    spec = read_spec(tables()[name])
+    for entry in filter(None, (spec.teacher, spec.student, *spec.rows)):
+        spec_row(spec, entry)
+
+
+def test_a_models_own_length_replaces_that_of_the_table(tmp_path: Path) -> None:
+    file = base(tmp_path, rows=[{"train": {"recipe": "toy/sft", "epochs": 2}}])
+    spec = read_spec(file)
+    assert training_keys(spec, spec.rows[0]) == {"limit": 8, "recipe": "toy/sft", "epochs": 2}
 
 
 def test_the_same_models_with_other_tasks_are_the_same_nodes(world: World, tmp_path: Path) -> None:

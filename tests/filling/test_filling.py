@@ -101,6 +101,15 @@ def test_a_checkpoint_is_made_only_for_measurements(graph: Graph) -> None:
     assert worked(graph) == (["train SFT", "train KD", "evaluate KD"], {})
 
 
+def test_checkpoints_can_be_asked_for_where_measurements_exist(graph: Graph) -> None:
+    worked(graph)
+    shutil.rmtree(graph.places.models)
+    again = Graph(graph.spec, graph.places, rows=["KD"], checkpoints=True)
+    assert "  missing   train KD" in "\n".join(dry_run_lines("t", planned_nodes(again)))
+    assert worked(again) == (["train KD"], {})
+    assert worked(again) == ([], {})
+
+
 def test_only_rows_that_are_asked_for_are_filled(file: Path, tmp_path: Path) -> None:
     spec = read_spec(file)
     places = Places(tmp_path / "models", tmp_path / "results", spec.data)

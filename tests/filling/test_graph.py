@@ -155,6 +155,7 @@ def broken(key: str, value: Any) -> Callable[[dict[str, Any]], None]:
         ("evaluate", {"teacher_name": "x"}, "evaluate: 'teacher_name' is set by the table"),
         ("evaluate", {"limmit": 3}, "unknown key 'limmit'"),
         ("undistilled", "KD", "undistilled: no row has the label 'KD': did you mean 'GKD'"),
+        ("rows", [], "undistilled: no row has the label 'SFT': there is none"),
         ("student", {"checkpoint": "nowhere"}, "checkpoint=nowhere: no such folder"),
         ("rows", [{"label": "../x", "checkpoint": "y"}], "use only letters, digits, spaces"),
     ],

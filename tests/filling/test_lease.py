@@ -53,7 +53,8 @@ def test_the_lease_lives_as_long_as_the_work(log: Path) -> None:
     assert [path.name for path in log.parent.iterdir()] == ["node.lock"]
 
 
-def test_others_see_who_does_a_node(log: Path) -> None:
+def test_others_see_who_does_a_node(log: Path, monkeypatch) -> None:
+    monkeypatch.setattr(lease, "SECONDS_TO_EXPIRE", 1e9)
     assert not is_held(log)
     with held(log):
         assert is_held(log)
@@ -62,6 +63,15 @@ def test_others_see_who_does_a_node(log: Path) -> None:
     assert not is_held(log)
     left_behind(log, "elsewhere")
     assert is_held(log)
+    os.utime(log.with_suffix(".lease"), (0, 0))  # long ago
+    assert not is_held(log)
+
+
+def test_looking_disturbs_no_other_look(log: Path) -> None:
+    with held(log):
+        pass
+    with FileLock(log.with_suffix(".lock")):  # as another one that looks
+        assert not is_held(log)
 
 
 def test_without_locks_the_lease_says_who_does_a_node(log: Path, without_locks) -> None:

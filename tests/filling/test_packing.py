@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from kdbench.config.pack import PackSettings
 from kdbench.errors import InputError
 from kdbench.filling.nodes import EvaluateNode
 from kdbench.filling.packing import pack
+from kdbench.filling.table import _packed_otherwise
 from kdbench.store.packs import PACK
 from kdbench.store.runs import stored_runs
 from kdbench.system.files import SCHEMA, sha256_of_file, write_json
@@ -94,6 +96,16 @@ def test_metrics_can_be_named(results: Path, tmp_path: Path) -> None:
         assert found.metrics == kept
 
 
+def test_a_table_keeps_what_its_pack_had(results: Path, tmp_path: Path) -> None:
+    file = str(table(tmp_path))
+    pack(PackSettings(table=file, metrics=("lm_loss",)))
+    assert pack(PackSettings(table=file)).metrics == ("acceptance@student", "lm_loss", "rougeL")
+    remove_folders(results)
+    before = (results / PACK).read_bytes()
+    assert pack(PackSettings(table=file)).left_out == ("response_length",)
+    assert (results / PACK).read_bytes() == before
+
+
 def test_without_a_table_all_metrics_are_kept(results: Path) -> None:
     assert pack(PackSettings(results=results)).left_out == ()
 
@@ -105,6 +117,16 @@ def test_fill_finds_its_evaluations_done_in_a_pack(results: Path, tmp_path: Path
     assert node(results, "SFT").is_done()
     assert node(results, "SFT").run_folder() == "SFT/run-1"
     assert not node(results, "KD").is_done()
+
+
+def test_a_plan_says_that_evaluations_of_other_settings_are_packed(results: Path) -> None:
+    pack(PackSettings(results=results))
+    same, other = (SimpleNamespace(place=Path(f"{name}-1234.json")) for name in ("GKD", "KD"))
+    graph = SimpleNamespace(evaluations={"GKD": same, "KD": other})
+    (line,) = _packed_otherwise(graph, results)
+    assert f"packed in {results / PACK}: 1 evaluation with other data" in line
+    graph.evaluations["SFT"] = SimpleNamespace(place=Path("SFT-1234.json"))
+    assert not [*_packed_otherwise(graph, results)]
 
 
 def test_a_result_that_was_measured_again_is_not_that_of_the_mark(results: Path) -> None:

@@ -41,4 +41,4 @@ def test_the_demo_trains_whole_epochs_by_default(
     monkeypatch.setattr(demo, "make_world", lambda out, report: world)
     monkeypatch.setattr(demo, "fill", lambda given: asked.append(given) or Filled("", {}))
     demo.demo(DemoSettings(out=tmp_path))
-    assert set(asked[0].changes) == {"teacher.checkpoint", "student.checkpoint"}
+    assert {*asked[0].changes} == {"world.folder", "teacher.checkpoint", "student.checkpoint"}

@@ -110,7 +110,9 @@ def find_bench(spec: TableSpec, settings: FillSettings, file: Path) -> Bench:
         recipes[node.row] = node.recipe
         lacks = [key for key in node.needs if not graph.nodes[key].is_done()]
         if lacks:
-            missing[node.row] = f"needs {', '.join(lacks)}, which kdbench fill makes"
+            missing[node.row] = (
+                f"needs {', '.join(lacks)}, which kdbench fill … checkpoints=true makes"
+            )
     return Bench(recipes, missing, places.models / _FOLDER)
 
 
