@@ -3,39 +3,76 @@
 import re
 import shlex
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
+from kdbench.config.words import key_of
 from kdbench.store.runs import StoredRun, when_loaded
 from kdbench.text import printable
 
 _DEFAULTS = {"protocol": "minillm", "backend": "hf"}
 _ELSEWHERE = "external"
 """Protocol or backend of texts that kdbench only scored."""
-_ABSOLUTE = re.compile(r"(?:~|[A-Za-z]:)?[\\/][^\\/]+[\\/].*", re.DOTALL)
-"""An absolute path below the first level, so that `system=/no_think` is none."""
+_FREE_TEXT = {
+    *("system", "context_template", "chat_template_kwargs", "thinking_marks", "end_token"),
+    *("method", "label", "labels", "setting", "settings", "rows", "report_group"),
+    *("reason", "message"),
+}
+"""Keys whose values a model or a person reads, so that `system=/no_think/please` is no path.
+
+They are listed because their types do not tell: `system=` and `teacher=` are both texts.
+"""
+_ROOT = r"(?: / | ~[\w.-]*[\\/] | [a-z]:[\\/] | \\\\[\w.$-]+\\(?!\\) )"
+_AFTER_NAMES = "\\/])}\"' \t\n"
+_ABSOLUTE = rf"{_ROOT} (?= [\\/]* [^\\/\])}}\"'\s,] )"
+_PLACE = re.compile(
+    rf"""
+    (?P<url> (?<![\w+.-]) (?!file:) [a-z][\w+.-]+ :// [^/\s,] [^\s,"']* )
+    | (?<=") {_ABSOLUTE} [^"]* (?=")
+    | (?<! [^\s,:;=@(\[{{"'] ) {_ABSOLUTE} [^,]*
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A URL, or an absolute path: up to the closing quotation mark, or up to a comma."""
+_FILE_OF_TEXT = re.compile(rf"@{_ABSOLUTE}", re.VERBOSE | re.IGNORECASE)
 
 
 def shareable(words: Sequence[str]) -> list[str]:
     """A recorded command without the folders of the machine: `data=path/to/data`.
 
-    Absolute paths keep their last name; relative ones stay as they are.
+    Absolute paths keep their last name, also within a value: `student=prune:path/to/kd,layers=2`.
+    Relative paths, URLs and free text stay as they are.
 
     Args:
-        words: The command's words, `key=value` among them, where a value may list paths.
+        words: The command's words, such as `key=value`, or `--key` and its value.
     """
-    return [_without_folders(word) for word in words]
+    return [
+        word if _is_free_text(before, word) else _PLACE.sub(_last_name, word)
+        for before, word in pairwise(["", *words])
+    ]
 
 
-def _without_folders(word: str) -> str:
-    key, sign, value = word.partition("=")
-    return f"{key}{sign}{','.join(map(_last_name, value.split(',')))}"
+def _is_free_text(before: str, word: str) -> bool:
+    follows_option = before.startswith("--") and "=" not in before and not word.startswith("--")
+    if follows_option and _takes_as_text(before, word):
+        return True
+    return _takes_as_text(word, word.partition("=")[2])
 
 
-def _last_name(part: str) -> str:
-    if _ABSOLUTE.fullmatch(part) is None:
-        return part
-    name = re.split(r"[\\/]", part.rstrip("\\/"))[-1]
-    return f"path/to/{name}"
+def _takes_as_text(keyed: str, value: str) -> bool:
+    key = (key_of(keyed) or "").rpartition(".")[2]
+    if key == "chat_template":
+        return "{" in value
+    return key in _FREE_TEXT and not _FILE_OF_TEXT.match(value)
+
+
+def _last_name(place: re.Match[str]) -> str:
+    if place["url"]:
+        return place[0]
+    path = place[0].rstrip(_AFTER_NAMES)
+    after = re.sub(r"[\\/]", "", place[0].removeprefix(path))
+    *_, name = re.split(r"[\\/]", path)
+    return f"path/to/{name}{after}"
 
 
 def command_of(run: StoredRun, folder: Path | None, model: str | None = None) -> str:

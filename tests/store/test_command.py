@@ -4,11 +4,10 @@ import shlex
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
 from made_runs import put_run
 
 from kdbench.config import EvalSettings, parse
-from kdbench.store.command import command_of, shareable
+from kdbench.store.command import command_of
 from kdbench.store.runs import StoredRun, stored_runs
 
 
@@ -73,21 +72,3 @@ def test_weights_that_are_quantised_in_their_files_are_not(tmp_path: Path) -> No
     command = command_of(with_model(made(tmp_path), model), None)
     assert "model=path/to/kd-4bit " in command
     assert "quantization" not in command
-
-
-@pytest.mark.parametrize(
-    ("word", "shared"),
-    [
-        ("data=/home/me/kd/data", "data=path/to/data"),
-        ("data=/home/me/data/", "data=path/to/data"),
-        ("teacher=~/models/big.gguf", "teacher=path/to/big.gguf"),
-        (r"model=C:\me\student", "model=path/to/student"),
-        ("students=/a/b/kd,runs/gkd,org/name", "students=path/to/kd,runs/gkd,org/name"),
-        ("data=../data", "data=../data"),
-        ("system=/no_think", "system=/no_think"),
-        ("setting=GPT-2, /a/b to c", "setting=GPT-2, /a/b to c"),
-        ("eval", "eval"),
-    ],
-)
-def test_commands_are_shared_without_folders_of_the_machine(word: str, shared: str) -> None:
-    assert shareable(["kdbench", word]) == ["kdbench", shared]
