@@ -227,6 +227,31 @@ def test_without_models_and_timings_the_reason_is_one_line(table):
         analyses.get("budget")().run(None)
 
 
+def untrained(role, model):
+    """A model of the table that is to be trained first."""
+    return (
+        f"{role}: {{checkpoint: {model}}}",
+        f"{role}: {{train: {{student: {model}, method: sft}}}}",
+    )
+
+
+def test_where_no_row_can_be_timed_no_lock_is_left(world, tmp_path):
+    file = put_table(tmp_path, world.teacher.parent, world.data)
+    text = file.read_text()
+    cached = text.replace("method: kd", "method: kd, teacher_cache: x").replace(
+        "method: gkd", "method: gkd, rollout_backend: vllm"
+    )
+    blocked = text.replace(*untrained("student", world.student))
+    for content, reason in (
+        (blocked, "KD \\(needs train Student, which kdbench fill makes\\)"),
+        (cached, "KD \\(teacher_cache= moves the teacher's work"),
+    ):
+        file.write_text(content)
+        with pytest.raises(InputError, match=reason):
+            answer(file, "rows=GKD", "baseline=KD")
+        assert not (tmp_path / "runs").exists()
+
+
 def test_times_of_two_machines_do_not_compare(table):
     results = put_timings(table)
     rows = read_timings(results)
