@@ -211,7 +211,8 @@ def test_one_training_seed_makes_no_pick(table):
         (["timed_steps=9"], "timed_steps=9: fewer are stored, and none can be timed: data="),
         (["steps=3"], "steps=: is no key of budget"),
         (["workers=2"], "workers=: is no key of budget"),
-        (["rows=SFT"], "no method can be compared with SFT"),
+        (["rows=SFT"], "rows=SFT: names only the baseline; name another row to compare with SFT"),
+        (["rows=KD,KD", "baseline=KD"], "rows=KD,KD: names only the baseline"),
     ],
 )
 def test_bad_keys_are_one_line(table, words, message):
@@ -225,6 +226,13 @@ def test_without_models_and_timings_the_reason_is_one_line(table):
         answer(table)
     with pytest.raises(InputError, match="table= is missing"):
         analyses.get("budget")().run(None)
+
+
+def test_a_table_of_one_row_has_nothing_to_compare(table):
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if "method: " not in line or "sft" in line))
+    with pytest.raises(InputError, match=r"made\.yaml: rows: has only SFT; add another row"):
+        answer(table)
 
 
 def untrained(role, model):
