@@ -57,6 +57,10 @@ def test_only_chosen_rows_are_ranked():
     assert with_labels(runs, [], "the table") == runs
     with pytest.raises(InputError, match="rows=gdk: not in the table: did you mean 'gkd'"):
         with_labels(runs, ["gdk"], "the table")
+    for one in (["sft"], ["sft", "sft"]):
+        message = f"^rows={','.join(one)}: one row makes no ranking; name two or more$"
+        with pytest.raises(InputError, match=message):
+            with_labels(runs, one, "the table")
 
 
 def test_recipes_with_fewer_seeds_are_left_out():
@@ -69,6 +73,8 @@ def test_recipes_with_fewer_seeds_are_left_out():
 def test_what_cannot_be_ranked_is_refused(tmp_path):
     with pytest.raises(InputError, match="share 1 training seeds"):
         read(results({"sft": (1.0,), "kd": (2.0,)}))
+    with pytest.raises(InputError, match="the table: only sft has 3 training seeds; train another"):
+        read(results({"sft": (1.0, 2.0, 3.0), "kd": (2.0, 3.0)}))
     with pytest.raises(InputError, match="no task has bleu"):
         seed_scores(runs_of_table(results()), "bleu", "the table")
     with pytest.raises(InputError, match="no such folder"):
