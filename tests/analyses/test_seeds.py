@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_runs import put_run
 
 from kdbench.analyses import analyses
 from kdbench.analyses.seeded.scores import (
@@ -81,6 +82,18 @@ def test_what_cannot_be_ranked_is_refused(tmp_path):
         runs_in(tmp_path / "none")
     with pytest.raises(InputError, match="has 0 recipes with several training seeds"):
         runs_in(tmp_path)
+
+
+@pytest.mark.parametrize("own", [(50.0, 50.0), (50.0, 52.0)])
+def test_rows_of_one_score_are_no_ranking(tmp_path, own):
+    keys = dict.fromkeys(("samples", "seconds", "student_tokens", "teacher_tokens"))
+    for label in ("SFT", "KD"):
+        for seed, score in enumerate(own, start=10):
+            cost = {**keys, "method": "kd", "seed": seed, "recipe": label}
+            put_run(tmp_path, f"{label} {seed}", {"dolly": [score]}, method=label, training=cost)
+    message = f"^metric=rougeL: is one number for all rows of {tmp_path}; name another$"
+    with pytest.raises(InputError, match=message):
+        analyses.get("seeds")(stored=tmp_path).run(None)
 
 
 def test_neighbours_are_the_ranking_and_their_gaps():

@@ -165,6 +165,21 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
     )
 
 
+def check_rows_differ(found: RankedScores, metric: str, place: str) -> None:
+    """Check that there is a ranking.
+
+    Args:
+        found: Scores of recipes.
+        metric: Name of the metric.
+        place: Where they are from, for messages.
+
+    Raises:
+        InputError: Each training seed gives all recipes one score.
+    """
+    if (found.scores == found.scores[0]).all():
+        raise InputError(f"metric={metric}: is one number for all rows of {place}; name another")
+
+
 def check_prompts(runs: RunsBySeed, tasks: Sequence[str], place: str) -> None:
     """Check that all recipes were measured alike, on the same prompts.
 
