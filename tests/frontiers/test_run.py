@@ -125,6 +125,30 @@ def test_the_metric_of_stored_runs_is_checked_before_the_runs(
     assert len(list((tmp_path / "frontier").iterdir())) == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("complete", "yes", "damaged: 'complete': "),
+        ("runs", {}, "damaged: no run of Other at temperature 0.5; "),
+    ],
+)
+def test_a_damaged_file_is_a_line_with_a_way_out(
+    key: str, value: Any, message: str, measured: Frontier, tmp_path: Path
+) -> None:
+    file = tmp_path / "frontier" / "frontier.json"
+    file.parent.mkdir()
+    content = json.loads((measured.folder / "frontier.json").read_text())
+    changed = content if key in content else content["students"][1]["trainings"][0]
+    changed[key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError) as fault:
+        kdbench.frontier(results=tmp_path)
+    assert str(fault.value).startswith(f"{file}: {message}")
+    assert str(fault.value).endswith(
+        "; restore it, or delete it and run kdbench frontier with a table or students= again"
+    )
+
+
 def test_an_interruption_is_resumed(
     world: World, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
