@@ -20,6 +20,8 @@ from kdbench.analyses import Analysis, analyses
 from kdbench.analyses.core.bench import AnalysisBench, AnalysisWorld
 from kdbench.analyses.seeded.scores import (
     RankedScores,
+    RunsBySeed,
+    check_rows_differ,
     runs_in,
     runs_of_table,
     seed_scores,
@@ -99,13 +101,18 @@ class RankingBySeeds(Analysis, group="Seeds"):
         """Read the stored results, or fill the table; then split the variance."""
         if self.stored is not None:
             runs = with_labels(runs_in(self.stored), self.rows, str(self.stored))
-            found = seed_scores(runs, self.metric, str(self.stored))
+            answer = self._answer(runs, str(self.stored))
             settings = {"metric": self.metric}  # others are of the training
             if self.rows:
                 settings["rows"] = ",".join(self.rows)
-            return self._conclude(found).model_copy(update={"settings": settings})
+            return answer.model_copy(update={"settings": settings})
         runs = runs_of_table(bench.fill(self.table(bench.world)))
-        return self._conclude(seed_scores(runs, self.metric, "the table"))
+        return self._answer(runs, "the table")
+
+    def _answer(self, runs: RunsBySeed, place: str) -> Conclusion:
+        found = seed_scores(runs, self.metric, place)
+        check_rows_differ(found, self.metric, place)
+        return self._conclude(found)
 
     def _conclude(self, found: RankedScores) -> Conclusion:
         noise = ranking_noise(found.scores, found.tasks)

@@ -1827,7 +1827,8 @@ def compare(
         results: Folder of the results.
         data: Folder of the data sets, to show prompts and references of losses (default:
             KDBENCH_DATA).
-        tasks: Names of the tasks to compare (default: all).
+        tasks: Names of the tasks to compare (default: all on which a run has a metric of tolerance=
+            by prompt; of a gate's baseline all).
         plugins: Python files that register metrics, methods, backends, builders, analyses or
             prompts; they run when they are loaded, so name only files that you trust.
         storage_options: Options of fsspec for a folder that is a URL, as in endpoint_url=https://…;

@@ -161,7 +161,7 @@ def _check_writable(path: Path, run: ComparedRun, tolerances: Mapping[str, Toler
             if metric not in scores.metrics:
                 raise InputError(
                     f"{run.label}: {metric} of '{task}' has no score per prompt, so it cannot be "
-                    "gated; remove it from tolerance="
+                    "gated; name other tasks with tasks=, or other metrics with tolerance="
                 )
             gain_sign(metric, scores.metrics[metric].direction)
             if np.isnan(scores.metrics[metric].means).all():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from kdbench.comparing.comparison import compare_runs
 from kdbench.comparing.evidence import with_evidence
 from kdbench.comparing.find import find_run
+from kdbench.comparing.measured_tasks import measured_tasks
 from kdbench.comparing.model import Comparison, RowTestMethod
 from kdbench.comparing.outputs.write import write_outputs, write_refusal
 from kdbench.comparing.run import run_verb
@@ -40,21 +41,38 @@ def compare(settings: CompareSettings) -> Comparison:
         InputError: A run does not exist, or a metric cannot be gated.
     """
     try:
-        base, new = (
-            select_tasks(
-                find_run(name, key, settings.results, settings.gates, settings.tasks),
-                settings.tasks,
-            )
-            for key, name in (("base", settings.base), ("new", settings.new))
-        )
+        base, new, notes = compared_runs(settings)
         comparison = with_evidence(
             compare_with_settings(settings, base, new), base, new, settings.data
         )
     except InputError as error:
         _refuse(settings, Problem(EXIT_INCOMPARABLE, str(error)))
         raise
+    comparison = replace(comparison, notes=(*notes, *comparison.notes))
     write_outputs(settings, comparison, base.label)
     return comparison
+
+
+def compared_runs(settings: CompareSettings) -> tuple[ComparedRun, ComparedRun, tuple[str, ...]]:
+    """The two runs with the tasks to compare, and a note on tasks that are left out.
+
+    With `tasks=`, and against a gate's baseline, no task is left out.
+
+    Args:
+        settings: Keys of the verb.
+
+    Raises:
+        InputError: A run or a task does not exist.
+    """
+    base, new = (
+        select_tasks(
+            find_run(name, key, settings.results, settings.gates, settings.tasks), settings.tasks
+        )
+        for key, name in (("base", settings.base), ("new", settings.new))
+    )
+    if settings.tasks or base.tolerance is not None:
+        return base, new, ()
+    return measured_tasks(base, new, gate_tolerances(settings, base))
 
 
 def _refuse(settings: CompareSettings, problem: Problem) -> Comparison:

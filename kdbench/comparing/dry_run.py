@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from kdbench.comparing.baseline import baseline_path
-from kdbench.comparing.compare import gate_tolerances, select_tasks
-from kdbench.comparing.find import find_run
+from kdbench.comparing.compare import compared_runs, gate_tolerances
 from kdbench.comparing.matching import comparison_problems
 from kdbench.comparing.regress import check_comparable, eval_settings, find_baseline
 from kdbench.comparing.scores import ComparedRun, read_run
@@ -22,14 +21,10 @@ def plan_comparison(settings: CompareSettings) -> list[Section]:
     Raises:
         InputError: As for `compare`, or the runs cannot be compared.
     """
-    base, new = (
-        select_tasks(
-            find_run(name, key, settings.results, settings.gates, settings.tasks), settings.tasks
-        )
-        for key, name in (("base", settings.base), ("new", settings.new))
-    )
+    base, new, notes = compared_runs(settings)
     title = "kdbench compare: a dry run, which writes nothing"
-    return [Section(title, given_facts(settings)), *_comparison(settings, base, new)]
+    facts = (*given_facts(settings), *(Fact("left out", note) for note in notes))
+    return [Section(title, facts), *_comparison(settings, base, new)]
 
 
 def plan_gate(settings: RegressSettings) -> list[Section]:

@@ -135,7 +135,10 @@ def _prompt_problems(
 
 def _metric_problems(base: TaskScores, new: TaskScores, metric: str) -> Iterator[str]:
     if metric in base.pooled | new.pooled:
-        yield f"{metric} has no score per prompt, so it cannot be gated; remove it from tolerance="
+        yield (
+            f"{metric} has no score per prompt, so it cannot be gated; name other tasks with "
+            "tasks=, or other metrics with tolerance="
+        )
         return
     for scores, place in ((base, "base"), (new, "new run")):
         if metric not in scores.metrics and "output_type" in scores.fingerprint:

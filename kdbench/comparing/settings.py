@@ -97,7 +97,11 @@ class CompareSettings(
         description="Folder of the data sets, to show prompts and references of losses "
         "(default: KDBENCH_DATA)",
     )
-    tasks: Names = Field((), description="Names of the tasks to compare (default: all)")
+    tasks: Names = Field(
+        (),
+        description="Names of the tasks to compare (default: all on which a run has a metric of "
+        "tolerance= by prompt; of a gate's baseline all)",
+    )
 
 
 class RegressSettings(EvalSettings, GateSettings):

@@ -5,6 +5,7 @@ from pathlib import Path
 from kdbench.config import FrontierSettings, given_facts
 from kdbench.frontiers.measure import check_metric, works
 from kdbench.frontiers.run import stored_students
+from kdbench.frontiers.scores import read_scores
 from kdbench.frontiers.students import asked_students, check_changes
 from kdbench.measuring.measurement import prepare
 from kdbench.store.frontiers import FRONTIERS
@@ -26,6 +27,7 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
     if settings.table is None and not settings.students:
         results = settings.results or Path("results")
         _, students = stored_students(settings, results)
+        read_scores(students, settings.metric)
         labels = ", ".join(student.label for student in students)
         facts += [Fact("students", labels), Fact("measures", "nothing: compares what is stored")]
         return [Section(title, tuple(facts))]

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from kdbench.config import EvalSettings, FrontierSettings, build
-from kdbench.errors import InputError
+from kdbench.errors import InputError, nearest_of
 from kdbench.frontiers.students import AskedStudents, Student, StudentCheckpoint
 from kdbench.measuring.early import check_early
-from kdbench.metrics import GRADES, CorpusMetric, compares_with_teacher, judged_metric, metrics
+from kdbench.metrics import (
+    GRADES,
+    CorpusMetric,
+    compares_with_teacher,
+    is_known,
+    judged_metric,
+    metrics,
+)
 from kdbench.protocol import get_protocol
 from kdbench.store.frontiers import FRONTIERS, FrontierRecord, frontier_file, write_frontier
 from kdbench.system.console import report_progress
@@ -80,12 +87,14 @@ def check_metric(settings: FrontierSettings) -> None:
     """Check that the metric is one of a single student.
 
     Raises:
-        InputError: It compares with a teacher or another run, has no number for each prompt, or
-            needs judge=.
+        InputError: It compares with a teacher or another run, has no number for each prompt, needs
+            judge=, or is unknown where students are to be measured.
     """
     name = settings.metric
     if name is None:
         return
+    if settings.table or settings.students:
+        check_name(name)
     if compares_with_teacher(name) or ("@" in name and judged_metric(name) is not None):
         raise InputError(
             f"metric={name}: compares with another model; give one of a single student"
@@ -96,6 +105,22 @@ def check_metric(settings: FrontierSettings) -> None:
         )
     if name in GRADES and settings.judge is None and (settings.table or settings.students):
         raise InputError(f"metric={name}: needs judge=")
+
+
+def check_name(name: str) -> None:
+    """Check that a metric of this name is installed.
+
+    Raises:
+        InputError: There is none.
+    """
+    if is_known(name) or judged_metric(name) is not None:
+        return
+    fitting = [
+        known
+        for known in metrics.names()
+        if not compares_with_teacher(known) and not issubclass(metrics.get(known), CorpusMetric)
+    ]
+    raise InputError(f"metric={name}: no such metric{nearest_of(name, [*fitting, *GRADES])}")
 
 
 def measured(settings: FrontierSettings, asked: AskedStudents) -> list[MeasuredStudent]:

@@ -13,6 +13,7 @@ from kdbench.frontiers.students import asked_students, check_changes, chosen_lab
 from kdbench.frontiers.table import Frontier
 from kdbench.store.frontiers import (
     FRONTIERS,
+    WAY_OUT,
     FrontierStudent,
     read_frontier,
     temperature_key,
@@ -114,7 +115,7 @@ def _stored(
         if missing := [key for key in keys.values() if key not in trained.runs]:
             raise InputError(
                 f"{folder / FRONTIER}: damaged: no run of {trained.name} at temperature "
-                f"{missing[0]}"
+                f"{missing[0]}; {WAY_OUT}"
             )
         runs = {t: folder / trained.runs[key] for t, key in keys.items()}
         trainings.append(MeasuredTraining(trained.name, trained.seed, runs))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from kdbench.errors import InputError, nearest
-from kdbench.frontiers.measure import ENTROPY, MeasuredStudent
+from kdbench.frontiers.measure import ENTROPY, MeasuredStudent, check_name
 from kdbench.reports.model import Axis
 from kdbench.store.folder import RunFolder
 from kdbench.store.results import TaskResult
@@ -62,12 +62,13 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Curv
         name: {t: {result.task: result for result in run.tasks()} for t, run in by_t.items()}
         for name, by_t in runs.items()
     }
+    every = [of_task for by_t in results.values() for of_task in by_t.values()]
     for name, by_t in results.items():
         for temperature, of_task in by_t.items():
             if not of_task:
+                _check_name(every, metric)
                 folder = runs[name][temperature].path
                 raise InputError(f"{folder}: has no results; measure the students again")
-    every = [of_task for by_t in results.values() for of_task in by_t.values()]
     tasks = tuple(every[0])
     for of_task in every:
         if set(of_task) != set(tasks):
@@ -89,6 +90,17 @@ def read_scores(students: Sequence[MeasuredStudent], metric: str | None) -> Curv
         {name: _training(by_t, shared, quality.name) for name, by_t in results.items()},
         {name: record["model"].get("sha256") for name, record in records.items()},
     )
+
+
+def _check_name(every: Sequence[Mapping[str, TaskResult]], metric: str | None) -> None:
+    """Check that some result has the metric, or that it is installed.
+
+    Raises:
+        InputError: Neither is so.
+    """
+    results = [result for of_task in every for result in of_task.values()]
+    if metric is not None and not any(metric in result.documents for result in results):
+        check_name(metric)
 
 
 def _quality(every: Sequence[Mapping[str, TaskResult]], metric: str | None) -> Axis:

@@ -126,7 +126,7 @@ _NOT_EVAL = {
         "format",
         "dry_run",
     ),
-    *("results", "metrics", "temperature", "work", "storage_options"),
+    *("results", "temperature", "work", "storage_options"),
 }
 
 

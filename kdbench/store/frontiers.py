@@ -17,6 +17,9 @@ from kdbench.system.records import read_record
 FRONTIERS = "frontier"
 """Folder of the runs and the file, in a folder of results."""
 
+WAY_OUT = "restore it, or delete it and run kdbench frontier with a table or students= again"
+"""What to do about a damaged file."""
+
 FrontierVerdict = Literal["above", "on", "below"]
 _Number = Annotated[int, Field(ge=0, le=10**15)]
 
@@ -173,7 +176,7 @@ def read_frontier(results: Path) -> FrontierRecord | None:
     file = frontier_file(results)
     if not file.is_file():
         return None
-    record = read_record(file, FrontierRecord)
+    record = read_record(file, FrontierRecord, WAY_OUT)
     return record if record.complete else None
 
 

@@ -145,14 +145,15 @@ def read_pack(file: Path) -> Pack:
     """Read a pack.
 
     Raises:
-        InputError: It is damaged, or of another version.
+        InputError: It cannot be read, is damaged, or of another version.
     """
     from pydantic_core import from_json
 
+    content = _content(file)
     way_out = "restore it, or delete it and run kdbench pack"
     try:
         # Not `splitlines`, which also ends lines at characters that JSON leaves as they are.
-        lines = lzma.decompress(file.read_bytes()).removesuffix(b"\n").split(b"\n")
+        lines = lzma.decompress(content).removesuffix(b"\n").split(b"\n")
         head, *rest = (from_json(line, allow_inf_nan=False) for line in lines)
         version = head["pack"]
     except (lzma.LZMAError, EOFError, ValueError, TypeError, KeyError, RecursionError):
@@ -170,6 +171,19 @@ def read_pack(file: Path) -> Pack:
         return Pack(by_path, by_name, tuple(head["left_out"]))
     except (ValueError, TypeError, KeyError, AttributeError):
         raise InputError(f"{file}: is no pack of results; {way_out}") from None
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except IsADirectoryError:
+        raise InputError(
+            f"{file}: is a folder, and a pack of results is a file; rename or move the folder"
+        ) from None
+    except OSError as error:
+        raise InputError(
+            f"{file}: cannot be read: {error.strerror}; make it readable, or move it away"
+        ) from None
 
 
 def _run(line: Mapping[str, Any]) -> PackedRun:

@@ -15,6 +15,7 @@ from kdbench.system.files import SCHEMA, write_json
 from kdbench.system.records import read_record
 
 TIMINGS = "timings.json"
+_WAY_OUT = "restore it, or delete it to time all rows again"
 
 
 class TimingPart(BaseModel):
@@ -147,7 +148,7 @@ def read_timings(results: Path) -> dict[str, RowTiming]:
         InputError: The file is damaged.
     """
     file = results / TIMINGS
-    return read_record(file, _Timings).rows if file.exists() else {}
+    return read_record(file, _Timings, _WAY_OUT).rows if file.exists() else {}
 
 
 def write_timings(results: Path, rows: Mapping[str, RowTiming]) -> None:

@@ -12,24 +12,26 @@ from kdbench.system.files import sha256_of_file
 R = TypeVar("R", bound=BaseModel)
 
 
-def read_record(path: Path, kind: type[R]) -> R:
+def read_record(path: Path, kind: type[R], way_out: str = "") -> R:
     """Read a JSON file of ours.
 
     Args:
         path: The file.
         kind: Its schema.
+        way_out: What to do about a file with a fault, for messages.
 
     Raises:
         InputError: the file cannot be read, or does not have the schema; the line names both.
     """
+    end = f"; {way_out}" if way_out else ""
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror}") from None
+        raise InputError(f"{path}: cannot be read: {error.strerror}{end}") from None
     except ValidationError as error:
         place, reason = first_fault(error)
         where = f"'{place}': " if place else ""
-        raise InputError(f"{path}: damaged: {where}{reason[:200]}") from None
+        raise InputError(f"{path}: damaged: {where}{reason[:200]}{end}") from None
 
 
 def hashes_of(folders: Iterable[Path], root: Path) -> dict[str, str]:

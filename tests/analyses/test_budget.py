@@ -211,7 +211,8 @@ def test_one_training_seed_makes_no_pick(table):
         (["timed_steps=9"], "timed_steps=9: fewer are stored, and none can be timed: data="),
         (["steps=3"], "steps=: is no key of budget"),
         (["workers=2"], "workers=: is no key of budget"),
-        (["rows=SFT"], "no method can be compared with SFT"),
+        (["rows=SFT"], "rows=SFT: names only the baseline; name another row to compare with SFT"),
+        (["rows=KD,KD", "baseline=KD"], "rows=KD,KD: names only the baseline"),
     ],
 )
 def test_bad_keys_are_one_line(table, words, message):
@@ -225,6 +226,38 @@ def test_without_models_and_timings_the_reason_is_one_line(table):
         answer(table)
     with pytest.raises(InputError, match="table= is missing"):
         analyses.get("budget")().run(None)
+
+
+def test_a_table_of_one_row_has_nothing_to_compare(table):
+    lines = table.read_text().splitlines(keepends=True)
+    table.write_text("".join(line for line in lines if "method: " not in line or "sft" in line))
+    with pytest.raises(InputError, match=r"made\.yaml: rows: has only SFT; add another row"):
+        answer(table)
+
+
+def untrained(role, model):
+    """A model of the table that is to be trained first."""
+    return (
+        f"{role}: {{checkpoint: {model}}}",
+        f"{role}: {{train: {{student: {model}, method: sft}}}}",
+    )
+
+
+def test_where_no_row_can_be_timed_no_lock_is_left(world, tmp_path):
+    file = put_table(tmp_path, world.teacher.parent, world.data)
+    text = file.read_text()
+    cached = text.replace("method: kd", "method: kd, teacher_cache: x").replace(
+        "method: gkd", "method: gkd, rollout_backend: vllm"
+    )
+    blocked = text.replace(*untrained("student", world.student))
+    for content, reason in (
+        (blocked, "KD \\(needs train Student, which kdbench fill makes\\)"),
+        (cached, "KD \\(teacher_cache= moves the teacher's work"),
+    ):
+        file.write_text(content)
+        with pytest.raises(InputError, match=reason):
+            answer(file, "rows=GKD", "baseline=KD")
+        assert not (tmp_path / "runs").exists()
 
 
 def test_times_of_two_machines_do_not_compare(table):

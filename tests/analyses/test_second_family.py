@@ -129,7 +129,7 @@ def test_different_tasks_are_named():
         (FIRST, {"baseline": "sft"}, "baseline=sft: is no row that both tables have"),
         ({"SFT": (1.0, 2.0), "KD": (3.0, 5.0)}, {}, r"share 2 rows .*\(SFT, KD\)"),
         ({"a": (1.0, 2.0), "b": (3.0, 5.0)}, {}, r"share 0 rows .*\(none\)"),
-        (dict.fromkeys(FIRST, (1.0, 2.0)), {}, "is one number for all rows of smol"),
+        (dict.fromkeys(FIRST, (1.0, 2.0)), {}, "is one number for all rows of smol; name another"),
     ],
 )
 def test_what_cannot_be_paired_is_refused(first, keys, message):

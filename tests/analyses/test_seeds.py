@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from made_runs import put_run
 
 from kdbench.analyses import analyses
 from kdbench.analyses.seeded.scores import (
@@ -57,6 +58,10 @@ def test_only_chosen_rows_are_ranked():
     assert with_labels(runs, [], "the table") == runs
     with pytest.raises(InputError, match="rows=gdk: not in the table: did you mean 'gkd'"):
         with_labels(runs, ["gdk"], "the table")
+    for one in (["sft"], ["sft", "sft"]):
+        message = f"^rows={','.join(one)}: one row makes no ranking; name two or more$"
+        with pytest.raises(InputError, match=message):
+            with_labels(runs, one, "the table")
 
 
 def test_recipes_with_fewer_seeds_are_left_out():
@@ -69,12 +74,26 @@ def test_recipes_with_fewer_seeds_are_left_out():
 def test_what_cannot_be_ranked_is_refused(tmp_path):
     with pytest.raises(InputError, match="share 1 training seeds"):
         read(results({"sft": (1.0,), "kd": (2.0,)}))
+    with pytest.raises(InputError, match="the table: only sft has 3 training seeds; train another"):
+        read(results({"sft": (1.0, 2.0, 3.0), "kd": (2.0, 3.0)}))
     with pytest.raises(InputError, match="no task has bleu"):
         seed_scores(runs_of_table(results()), "bleu", "the table")
     with pytest.raises(InputError, match="no such folder"):
         runs_in(tmp_path / "none")
     with pytest.raises(InputError, match="has 0 recipes with several training seeds"):
         runs_in(tmp_path)
+
+
+@pytest.mark.parametrize("own", [(50.0, 50.0), (50.0, 52.0)])
+def test_rows_of_one_score_are_no_ranking(tmp_path, own):
+    keys = dict.fromkeys(("samples", "seconds", "student_tokens", "teacher_tokens"))
+    for label in ("SFT", "KD"):
+        for seed, score in enumerate(own, start=10):
+            cost = {**keys, "method": "kd", "seed": seed, "recipe": label}
+            put_run(tmp_path, f"{label} {seed}", {"dolly": [score]}, method=label, training=cost)
+    message = f"^metric=rougeL: is one number for all rows of {tmp_path}; name another$"
+    with pytest.raises(InputError, match=message):
+        analyses.get("seeds")(stored=tmp_path).run(None)
 
 
 def test_neighbours_are_the_ranking_and_their_gaps():

@@ -105,6 +105,50 @@ def test_what_is_stored_is_no_row_of_a_table_and_can_be_compared_again(measured:
     assert again.record.metric == "sampling_entropy"
 
 
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"metric": "foo"}, "^metric=foo: no such metric; there is "),
+        ({}, ": has no results; measure the students again$"),
+        ({"metric": "rougeL"}, ": has no results; measure the students again$"),
+    ],
+)
+def test_the_metric_of_stored_runs_is_checked_before_the_runs(
+    keys: dict[str, str], message: str, measured: Frontier, tmp_path: Path
+) -> None:
+    (tmp_path / "frontier").mkdir()
+    shutil.copy(measured.folder / "frontier.json", tmp_path / "frontier")
+    with pytest.raises(InputError, match=message):
+        kdbench.frontier(results=tmp_path, **keys)
+    with pytest.raises(InputError, match=message):
+        plan_frontier(build(FrontierSettings, {"results": tmp_path, **keys}))
+    assert len(list((tmp_path / "frontier").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("complete", "yes", "damaged: 'complete': "),
+        ("runs", {}, "damaged: no run of Other at temperature 0.5; "),
+    ],
+)
+def test_a_damaged_file_is_a_line_with_a_way_out(
+    key: str, value: Any, message: str, measured: Frontier, tmp_path: Path
+) -> None:
+    file = tmp_path / "frontier" / "frontier.json"
+    file.parent.mkdir()
+    content = json.loads((measured.folder / "frontier.json").read_text())
+    changed = content if key in content else content["students"][1]["trainings"][0]
+    changed[key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(InputError) as fault:
+        kdbench.frontier(results=tmp_path)
+    assert str(fault.value).startswith(f"{file}: {message}")
+    assert str(fault.value).endswith(
+        "; restore it, or delete it and run kdbench frontier with a table or students= again"
+    )
+
+
 def test_an_interruption_is_resumed(
     world: World, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -192,6 +236,8 @@ def test_a_table_gives_students_keys_and_baseline(
         (["toy", "metric=acceptance@student"], "compares with another model"),
         (["toy", "metric=judge"], "metric=judge: needs judge="),
         (["toy", "metric=distinct_2"], "metric=distinct_2: has no number for each prompt"),
+        (["toy-guided", "metric=rougel"], "metric=rougel: no such metric; did you mean 'rougeL'?"),
+        (["students=nowhere", "metric=foo"], "metric=foo: no such metric; there is "),
         (["tay"], "unknown table 'tay'"),
         (["toy", "tain.steps=3"], "unknown key 'tain': did you mean 'train'"),
         (["train.steps=3"], "train.steps=: a key with dots changes a table's file; name the table"),

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from made_runs import put_run
+from outcomes import run
 
 from kdbench.errors import InputError
 from kdbench.store.packing import gather_pack
@@ -40,6 +41,25 @@ def test_damage_is_one_line(file, damage):
     assert str(error.value) == (
         f"{file}: damaged or cut short; restore it, or delete it and run kdbench pack"
     )
+
+
+def test_a_folder_in_place_of_a_pack_is_refused(tmp_path):
+    (tmp_path / PACK).mkdir()
+    outcome = run(["table", f"results={tmp_path}"])
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        f"kdbench: {tmp_path / PACK}: is a folder, and a pack of results is a file; rename or move "
+        "the folder\n"
+    )
+
+
+def test_a_pack_that_cannot_be_read_is_one_line(file, monkeypatch):
+    def refuse(_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+    with pytest.raises(InputError, match="cannot be read: Permission denied; make it readable"):
+        read_pack(file)
 
 
 def test_a_later_version_is_named(file):

@@ -30,4 +30,11 @@ def test_a_damaged_file_is_a_line_with_its_place(change, message, tmp_path):
     file.write_text(json.dumps({**json.loads(file.read_text()), **change}))
     with pytest.raises(InputError, match=message) as fault:
         read_timings(tmp_path)
-    assert str(file) in str(fault.value)
+    assert str(fault.value).startswith(f"{file}: damaged: ")
+    assert str(fault.value).endswith("; restore it, or delete it to time all rows again")
+
+
+def test_what_cannot_be_read_has_a_way_out(tmp_path):
+    (tmp_path / TIMINGS).mkdir()
+    with pytest.raises(InputError, match=r"cannot be read: Is a directory; restore it, or delete"):
+        read_timings(tmp_path)

@@ -179,10 +179,9 @@ def join(
         methods.append(TimedMethod(label, timings[label], amount, known, table.quality(row)))  # type: ignore[arg-type]
     baseline = next((one for one in methods if one.label == table.baseline), None)
     if baseline is None or len(methods) < 2:
-        what = "it is what the others are compared with" if baseline is None else "that is all"
         raise InputError(
             f"no method can be compared with {table.baseline}: "
-            f"{'; '.join((*table.left_out, *left_out)) or what}"
+            f"{'; '.join((*table.left_out, *left_out))}"
         )
     chosen = clock or _clock(methods)
     methods.sort(key=lambda one: one.costs[chosen].total)

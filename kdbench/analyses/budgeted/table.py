@@ -100,14 +100,16 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     for label in wanted.rows:
         if label not in labels:
             raise InputError(f"rows={label}: {nearest(label, labels)}")
+    baseline = _baseline(spec, wanted.baseline, recipes)
+    asked = {*wanted.rows, baseline} if wanted.rows else set(labels)
+    if asked == {baseline}:
+        raise _alone(baseline, wanted.rows, file)
     if not results.is_dir():
         raise InputError(
             f"stored={results}: no such folder{nearest_path(results)}; kdbench fill {file.stem} "
             "measures the table's rows"
         )
     runs = current_runs(list(stored_runs(results, in_parts=True)), spec.setting or spec.title)
-    baseline = _baseline(spec, wanted.baseline, recipes)
-    asked = {*wanted.rows, baseline} if wanted.rows else set(labels)
     rows, left_out = _with_results([one for one in recipes if one[0] in asked], runs)
     if baseline not in [row.label for row in rows]:
         raise InputError(
@@ -129,6 +131,15 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     return BudgetTable(
         tuple(rows), baseline, tuple(tasks), wanted.metric, lower, known.unit, tuple(left_out)
     )
+
+
+def _alone(baseline: str, rows: Sequence[str], file: Path) -> InputError:
+    if rows:
+        return InputError(
+            f"rows={','.join(rows)}: names only the baseline; name another row to compare with "
+            f"{baseline}"
+        )
+    return InputError(f"{file}: rows: has only {baseline}; add another row to compare with it")
 
 
 def _with_results(

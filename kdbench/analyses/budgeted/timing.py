@@ -133,17 +133,25 @@ def time_rows(
     Raises:
         InputError: Another process is timing, or stored timings are of another machine.
     """
-    failed: dict[str, str] = {}
+    reasons = {one.row.label: _hindrance(one.row.label, bench) for one in needed}
+    failed = {label: reason for label, reason in reasons.items() if reason is not None}
+    rows = [one.row for one in needed if one.row.label not in failed]
+    if not rows:  # no lock either, whose file would stay
+        return read_timings(results), failed
     with _alone(bench.scratch):
-        for number, one in enumerate(needed, start=1):
-            label = one.row.label
-            reason = bench.missing.get(label)
-            if reason is None:
-                report_progress(f"timing {label} alone, row {number} of {len(needed)}")
-                reason = _time_row(one.row, bench, results, steps)
+        for number, row in enumerate(rows, start=1):
+            report_progress(f"timing {row.label} alone, row {number} of {len(rows)}")
+            reason = _time_row(row, bench, results, steps)
             if reason is not None:
-                failed[label] = reason
+                failed[row.label] = reason
     return read_timings(results), failed
+
+
+def _hindrance(label: str, bench: Bench) -> str | None:
+    """Why a row cannot be timed here, as far as that shows without its models."""
+    from kdbench.distillation.timed import why_not
+
+    return bench.missing.get(label) or why_not(bench.recipes[label])
 
 
 def _time_row(row: BudgetRow, bench: Bench, results: Path, steps: int) -> str | None:
@@ -207,10 +215,6 @@ def _in_own_process(recipe: Recipe, scratch: Path, steps: int) -> TrainingTiming
     Raises:
         InputError: It cannot be timed, or its process died.
     """
-    from kdbench.distillation.timed import why_not
-
-    if (reason := why_not(recipe)) is not None:
-        raise InputError(reason)
     wait_passively()
     scratch.mkdir(parents=True, exist_ok=True)
     arguments = (this_process(), wanted_threads(), recipe.settings.plugins)

@@ -76,7 +76,7 @@ def rows_in_both(
     for table, name in zip(tables, names, strict=True):
         means = table.scores.mean(axis=1)
         if means.max() == means.min():
-            raise InputError(f"metric={metric}: is one number for all rows of {name}")
+            raise InputError(f"metric={metric}: is one number for all rows of {name}; name another")
     place = labels.index(baseline)
     return InBoth(
         names=names,

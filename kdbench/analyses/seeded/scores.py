@@ -97,11 +97,13 @@ def with_labels(runs: RunsBySeed, labels: Sequence[str], place: str) -> RunsBySe
         place: Where they are from, for messages.
 
     Raises:
-        InputError: A label is of no recipe.
+        InputError: A label is of no recipe, or there is only one.
     """
     for label in labels:
         if label not in runs:
             raise InputError(f"rows={label}: not in {place}: {nearest(label, runs)}")
+    if len(set(labels)) == 1:
+        raise InputError(f"rows={','.join(labels)}: one row makes no ranking; name two or more")
     return {label: runs[label] for label in labels} if labels else runs
 
 
@@ -128,7 +130,12 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
     most = max(map(len, runs.values()))
     kept = {label: by_seed for label, by_seed in runs.items() if len(by_seed) == most}
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in kept.values())))
-    if len(seeds) < 2 or len(kept) < 2:
+    if len(kept) < 2:
+        raise InputError(
+            f"{place}: only {next(iter(kept))} has {most} training seeds; train another recipe "
+            "with the same seeds"
+        )
+    if len(seeds) < 2:
         raise InputError(
             f"{place}: its recipes share {len(seeds)} training seeds; train two recipes or more "
             "with the same seeds, two or more"
@@ -156,6 +163,21 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
         every[0].results[tasks[0]].metrics[metric].direction == "lower",
         tuple(tasks),
     )
+
+
+def check_rows_differ(found: RankedScores, metric: str, place: str) -> None:
+    """Check that there is a ranking.
+
+    Args:
+        found: Scores of recipes.
+        metric: Name of the metric.
+        place: Where they are from, for messages.
+
+    Raises:
+        InputError: Each training seed gives all recipes one score.
+    """
+    if (found.scores == found.scores[0]).all():
+        raise InputError(f"metric={metric}: is one number for all rows of {place}; name another")
 
 
 def check_prompts(runs: RunsBySeed, tasks: Sequence[str], place: str) -> None:

@@ -6,10 +6,13 @@ they are not.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kdbench.generate.decoding.rowwise import AloneDecoding
 from kdbench.views.probe import probe_tokens, special_tokens
+
+if TYPE_CHECKING:
+    import torch
 
 _MOST = 64  # a longer text begins with random tokens, since each token of its own takes a step
 
@@ -39,10 +42,17 @@ def own_text(model: Any, vocabulary: int, lengths: Sequence[int]) -> list[tuple[
         given = max(1, len(text) - _MOST)
         decoding = AloneDecoding(model, vocabulary, [tuple(text[:given])], 1, len(text) - given)
         for place in range(given, len(text)):
-            logits = decoding.logits[0].float().cpu()
-            logits[never] = -torch.inf
-            shares = logits.softmax(-1)
+            shares = _shares(decoding.logits[0], never)
             text[place] = int(torch.multinomial(shares, 1, generator=chance))
             if place + 1 < len(text):
                 decoding.advance(torch.tensor([text[place]], device=model.device))
     return [tuple(text) for text in texts]
+
+
+def _shares(logits: "torch.Tensor", never: Sequence[int]) -> "torch.Tensor":
+    """Probabilities of a next token that is none of `never`; the logits, (V,), stay as they are."""
+    import torch
+
+    # `float` and `cpu` return the same tensor where nothing changes, so that is not written into.
+    left_out = torch.tensor(never, dtype=torch.long)
+    return logits.float().cpu().index_fill(0, left_out, -torch.inf).softmax(-1)
