@@ -4,8 +4,8 @@ from pathlib import Path
 
 from kdbench.config import FrontierSettings, given_facts
 from kdbench.frontiers.measure import check_metric, works
-from kdbench.frontiers.run import stored_students
 from kdbench.frontiers.scores import read_scores
+from kdbench.frontiers.stored import as_stored, has_runs, stored_frontier, stored_students
 from kdbench.frontiers.students import asked_students, check_changes
 from kdbench.measuring.measurement import prepare
 from kdbench.store.frontiers import FRONTIERS
@@ -26,9 +26,14 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
     title = "kdbench frontier: a dry run, which writes nothing"
     if settings.table is None and not settings.students:
         results = settings.results or Path("results")
-        _, students = stored_students(settings, results)
-        read_scores(students, settings.metric)
-        labels = ", ".join(student.label for student in students)
+        record = stored_frontier(settings, results)
+        if has_runs(record, results):
+            students = stored_students(settings, record, results)
+            read_scores(students, settings.metric)
+            labels = ", ".join(student.label for student in students)
+        else:
+            as_stored(settings, record, results)
+            labels = ", ".join(student.label for student in record.students)
         facts += [Fact("students", labels), Fact("measures", "nothing: compares what is stored")]
         return [Section(title, tuple(facts))]
     asked = asked_students(settings)

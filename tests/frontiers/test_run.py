@@ -16,7 +16,8 @@ from kdbench.config import FrontierSettings, build
 from kdbench.errors import InputError
 from kdbench.frontiers.dry_run import plan_frontier
 from kdbench.frontiers.table import Frontier
-from kdbench.store.frontiers import read_frontier
+from kdbench.store.frontiers import FRONTIERS, read_frontier
+from kdbench.store.places import FRONTIER
 from kdbench.store.runs import stored_runs
 from kdbench.toy.models import World
 
@@ -105,24 +106,24 @@ def test_what_is_stored_is_no_row_of_a_table_and_can_be_compared_again(measured:
     assert again.record.metric == "sampling_entropy"
 
 
-@pytest.mark.parametrize(
-    ("keys", "message"),
-    [
-        ({"metric": "foo"}, "^metric=foo: no such metric; there is "),
-        ({}, ": has no results; measure the students again$"),
-        ({"metric": "rougeL"}, ": has no results; measure the students again$"),
-    ],
-)
-def test_the_metric_of_stored_runs_is_checked_before_the_runs(
-    keys: dict[str, str], message: str, measured: Frontier, tmp_path: Path
-) -> None:
-    (tmp_path / "frontier").mkdir()
-    shutil.copy(measured.folder / "frontier.json", tmp_path / "frontier")
-    with pytest.raises(InputError, match=message):
-        kdbench.frontier(results=tmp_path, **keys)
-    with pytest.raises(InputError, match=message):
-        plan_frontier(build(FrontierSettings, {"results": tmp_path, **keys}))
-    assert len(list((tmp_path / "frontier").iterdir())) == 1
+def test_without_its_runs_a_frontier_is_shown_as_it_was(measured: Frontier, tmp_path: Path) -> None:
+    kept = tmp_path / FRONTIERS
+    kept.mkdir()
+    shutil.copy(measured.folder / FRONTIER, kept)
+    before = [*kept.iterdir()]
+    baseline, metric = measured.record.baseline, measured.record.metric
+    for same in ({}, {"baseline": baseline, "metric": metric}):
+        assert kdbench.frontier(results=tmp_path, **same).record == read_frontier(tmp_path)
+    assert plan_frontier(build(FrontierSettings, {"results": tmp_path}))
+    for key, other in (("rows", baseline), ("temperatures", "1,2"), ("metric", "exact_match")):
+        message = f"^{key}=: .*no runs to compare anew; leave {key}= out"
+        with pytest.raises(InputError, match=message):
+            kdbench.frontier(results=tmp_path, **{key: other})
+    with pytest.raises(InputError, match="metric=foo: no such metric"):
+        kdbench.frontier(results=tmp_path, metric="foo")
+    with pytest.raises(InputError, match="metric=foo: no such metric"):
+        plan_frontier(build(FrontierSettings, {"results": tmp_path, "metric": "foo"}))
+    assert [*kept.iterdir()] == before
 
 
 @pytest.mark.parametrize(
@@ -141,6 +142,8 @@ def test_a_damaged_file_is_a_line_with_a_way_out(
     changed = content if key in content else content["students"][1]["trainings"][0]
     changed[key] = value
     file.write_text(json.dumps(content))
+    (run, *_) = content["students"][0]["trainings"][0]["runs"].values()
+    (file.parent / run).mkdir(parents=True)  # else it is only shown
     with pytest.raises(InputError) as fault:
         kdbench.frontier(results=tmp_path)
     assert str(fault.value).startswith(f"{file}: {message}")
@@ -207,7 +210,9 @@ def test_a_table_gives_students_keys_and_baseline(
     words = ["frontier", str(file), "temperatures=0.5,1", "limit=2", "device=cpu"]
     missing = command(words)
     assert missing.code == 2
-    assert "no checkpoint of untrained; kdbench fill trains them" in missing.err
+    assert (
+        "no checkpoint of untrained; train them with kdbench fill … checkpoints=true" in missing.err
+    )
     assert not (tmp_path / "r").exists()
     outcome = command([*words, "rows=sharp,plain", "--json"])
     assert outcome.code == 0, outcome.err
