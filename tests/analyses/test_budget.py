@@ -251,7 +251,7 @@ def test_where_no_row_can_be_timed_no_lock_is_left(world, tmp_path):
     )
     blocked = text.replace(*untrained("student", world.student))
     for content, reason in (
-        (blocked, "KD \\(needs train Student, which kdbench fill makes\\)"),
+        (blocked, "KD \\(needs train Student, which kdbench fill … checkpoints=true makes\\)"),
         (cached, "KD \\(teacher_cache= moves the teacher's work"),
     ):
         file.write_text(content)
