@@ -78,7 +78,7 @@ class Executor(ABC):
         return True
 
     def in_order(self, nodes: Iterable[Node]) -> Iterable[Node]:
-        """Nodes that can start, in the order in which they should."""
+        """Nodes that should start now, of those that can; some, if none is running."""
         return nodes
 
     @abstractmethod

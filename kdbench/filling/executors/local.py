@@ -99,8 +99,13 @@ class LocalExecutor(Executor):
         return self._amount(node) is None or self._find(node) is not None
 
     def in_order(self, nodes: Iterable[Node]) -> Iterable[Node]:
-        """Nodes that another call is doing come last, since a worker would only wait for it."""
-        return sorted(nodes, key=lambda node: is_held(log_of(node, self.models)))
+        """Nodes that no other call is doing.
+
+        A worker would only wait for the others, so they are for when there is nothing else to do.
+        """
+        nodes = list(nodes)
+        free = [node for node in nodes if not is_held(log_of(node, self.models))]
+        return free or ([] if self._running else nodes)
 
     def submit(self, node: Node) -> None:
         """Start a node in an idle worker that still lives and sees its GPUs, or in a new one."""
