@@ -37,7 +37,7 @@ class Graph:
         teacher: Model of the teacher.
         evaluations: Evaluations by the label of their model.
         goals: Keys of the nodes that are asked for: the evaluations of all rows, or of some, and
-            with `checkpoints` their models too.
+            with `checkpoints` their models too, and what these are trained from.
 
     Args:
         spec: Specification of the table.
@@ -143,7 +143,9 @@ class Graph:
                 raise InputError(f"rows={row}: the table has no such row: {nearest(row, known)}")
         asked = [model for model in models if not rows or model.row in rows]
         goals = {self.evaluations[model.label].key for model in asked}
-        return frozenset(goals | {model.key for model in asked} if checkpoints else goals)
+        for model in asked if checkpoints else ():
+            goals |= {model.key, *model.needs}
+        return frozenset(goals)
 
     def _floor(self) -> ModelNode | None:
         """The row whose fidelity is the floor of the others'."""

@@ -62,7 +62,7 @@ def held(log: Path, machine: str | None = None) -> Iterator[None]:
 def is_held(log: Path) -> bool:
     """Whether another process seems to do a node, so that other nodes should go before it.
 
-    Only the order depends on it, so the clocks of two machines may differ.
+    Only when a node starts depends on it, so the clocks of two machines may differ.
 
     Args:
         log: The node's log.
@@ -72,14 +72,18 @@ def is_held(log: Path) -> bool:
     if holder is None:
         return False
     try:
-        if holder.get("machine") != here:
-            return time.time() - file.stat().st_mtime < SECONDS_TO_EXPIRE
-        with FileLock(log.with_suffix(".lock")).acquire(timeout=0):
-            return False  # its holder was killed
+        moves = time.time() - file.stat().st_mtime < SECONDS_TO_EXPIRE
     except FileNotFoundError:  # given back since
         return False
-    except (Timeout, NotImplementedError):
+    if holder.get("machine") != here:
+        return moves
+    try:
+        with FileLock(log.with_suffix(".lock")).acquire(timeout=0):
+            return False  # its holder was killed
+    except Timeout:
         return True
+    except NotImplementedError:
+        return moves
 
 
 def _locked(file: Path) -> BaseFileLock | None:

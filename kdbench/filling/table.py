@@ -14,6 +14,7 @@ from kdbench.filling.dry_run import dry_run_lines, planned_nodes
 from kdbench.filling.fill import do_missing
 from kdbench.filling.filled import Filled, draw_filled
 from kdbench.filling.graph import Graph, Places
+from kdbench.filling.keys import refuse_keys_of_table
 from kdbench.filling.mechanisms import check_mechanisms
 from kdbench.filling.progress import ProgressView
 from kdbench.filling.published import check_reported
@@ -142,8 +143,8 @@ def _packed_otherwise(graph: Graph, results: Path) -> Iterator[str]:
         number = counted(len(others), "evaluation")
         yield (
             f"packed in {results / PACK}: {number} with other data, models or settings than those "
-            "of this call, so not counted as done (data=? keys with dots?); kdbench table "
-            f"results={results} shows them"
+            "of this call, so not counted as done: check data= and the keys with dots; "
+            f"kdbench table results={results} shows them"
         )
 
 
@@ -172,6 +173,8 @@ def _check_evaluate(spec: TableSpec, file: Path) -> None:
     Raises:
         InputError: One is unknown, or its value is wrong.
     """
+    with faults_in(str(file)):
+        refuse_keys_of_table(spec.evaluate, "evaluate")  # first: building settings loads plugins=
     with faults_in(f"{file}: evaluate"):
         build(EvalSettings, {**spec.evaluate, "model": "m", "teacher": "t"})
 

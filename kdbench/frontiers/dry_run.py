@@ -30,11 +30,11 @@ def plan_frontier(settings: FrontierSettings) -> list[Section]:
         if has_runs(record, results):
             students = stored_students(settings, record, results)
             read_scores(students, settings.metric)
-            labels = ", ".join(student.label for student in students)
+            labels, what = [student.label for student in students], "compares what is stored"
         else:
             as_stored(settings, record, results)
-            labels = ", ".join(student.label for student in record.students)
-        facts += [Fact("students", labels), Fact("measures", "nothing: compares what is stored")]
+            labels, what = [student.label for student in record.students], "shows what is stored"
+        facts += [Fact("students", ", ".join(labels)), Fact("measures", f"nothing: {what}")]
         return [Section(title, tuple(facts))]
     asked = asked_students(settings)
     todo = works(settings, asked)

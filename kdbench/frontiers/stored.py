@@ -74,12 +74,19 @@ def as_stored(settings: FrontierSettings, record: FrontierRecord, results: Path)
     Raises:
         InputError: A key asks for another comparison.
     """
-    folder = results / FRONTIERS
-    stored = {"metric": record.metric, "baseline": record.baseline}
-    for key in ("rows", "temperatures", *stored):
-        if key in given_keys(settings) and getattr(settings, key) != stored.get(key):
-            if key == "metric":
-                check_name(str(settings.metric))
+    folder, labels = results / FRONTIERS, [student.label for student in record.students]
+    if settings.metric is not None and settings.metric != record.metric:
+        check_name(settings.metric)
+    baseline = find_baseline(settings.baseline, labels, record.baseline)
+    chosen = chosen_labels(settings.rows, baseline, labels)
+    others = {
+        "rows": set(chosen) != set(labels),
+        "temperatures": set(settings.temperatures) != set(record.temperatures),
+        "metric": settings.metric != record.metric,
+        "baseline": baseline != record.baseline,
+    }
+    for key, differs in others.items():
+        if key in given_keys(settings) and differs:
             raise InputError(
                 f"{key}=: {folder}: has the curves, but no runs to compare anew; leave {key}= out, "
                 "or measure the students again"

@@ -254,5 +254,6 @@ def chosen_labels(rows: Sequence[str], baseline: str, labels: Sequence[str]) -> 
             raise InputError(f"rows={row}: {nearest(row, labels)}")
     chosen = [baseline, *(label for label in (rows or labels) if label != baseline)]
     if len(chosen) < 2:
-        raise InputError(f"there is no student besides the baseline {baseline}")
+        where = f"rows={baseline}" if rows else f"baseline={baseline}"
+        raise InputError(f"{where}: no student besides the baseline; name another")
     return chosen

@@ -93,9 +93,11 @@ def kept_in(pack: Pack | None) -> Mapping[tuple[str, str], Kept]:
         result for run in runs for part in (run.tasks, run.groups) for result in part.values()
     ):
         content = result.content
+        judged = {name for way in content.get("judge", {}).values() for name in way["metrics"]}
+        whole = {*content["documents"], *content.get("curves", {}), *judged}
         for name in content["metrics"]:
             place = (str(content["fingerprint"]["task"]), name)
-            if name in content["documents"]:
+            if name in whole:
                 kept[place] = "whole"
             else:
                 kept.setdefault(place, "number")
@@ -135,12 +137,12 @@ def _lost(task: str, was: Mapping[str, PackedResult], now: Mapping[str, PackedRe
     old = was[task].content
     if task not in now:
         return set(old["metrics"])
-    parts = ("metrics", "documents")
+    parts = ("metrics", "documents", "curves")
     return {
         name
         for part in parts
-        for name in old[part]
-        if name in old["metrics"] and name not in now[task].content[part]
+        for name in old.get(part, {})
+        if name in old["metrics"] and name not in now[task].content.get(part, {})
     }
 
 

@@ -1,5 +1,6 @@
 """`kdbench demo`: make the toy world, then fill the table of methods on it."""
 
+import json
 import time
 from dataclasses import replace
 from functools import partial
@@ -44,9 +45,9 @@ def demo(settings: DemoSettings) -> Filled:
 def _fill_settings(settings: DemoSettings, world: World, plan: bool = False) -> FillSettings:
     """How the table is filled on a toy world."""
     changes = {
-        "world.folder": str(world.data.parent),
-        "teacher.checkpoint": str(world.teacher),
-        "student.checkpoint": str(world.student),
+        "world.folder": json.dumps(str(world.data.parent)),  # changes are read as YAML
+        "teacher.checkpoint": json.dumps(str(world.teacher)),
+        "student.checkpoint": json.dumps(str(world.student)),
         **({} if settings.limit is None else {"evaluate.limit": str(settings.limit)}),
         **({} if settings.steps is None else {"train.steps": str(settings.steps)}),
     }

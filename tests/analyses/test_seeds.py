@@ -72,7 +72,7 @@ def test_recipes_with_fewer_seeds_are_left_out():
 
 
 def test_what_cannot_be_ranked_is_refused(tmp_path):
-    with pytest.raises(InputError, match="share 1 training seeds"):
+    with pytest.raises(InputError, match="share 1 training seed;"):
         read(results({"sft": (1.0,), "kd": (2.0,)}))
     with pytest.raises(InputError, match="the table: only sft has 3 training seeds; train another"):
         read(results({"sft": (1.0, 2.0, 3.0), "kd": (2.0, 3.0)}))

@@ -226,6 +226,13 @@ def test_a_training_set_can_be_a_file(make: Make, world: World, tmp_path: Path) 
         make(with_file)
 
 
+def test_checkpoints_that_are_asked_for_need_what_they_are_trained_from(make: Make) -> None:
+    graph = make(broken("student", {"train": {"recipe": "toy/sft", "student": "random:x"}}))
+    assert all(key.startswith("evaluate ") for key in graph.goals)
+    asked = Graph(graph.spec, graph.places, rows=["GKD"], checkpoints=True).goals
+    assert asked == {"evaluate GKD", "train GKD", "train Student", "checkpoint Teacher"}
+
+
 def test_a_row_has_a_training_for_each_seed(make: Make) -> None:
     one, three = make(), make(lambda spec: spec.update(train_seeds=3))
     names = [node.label for node in three.rows]

@@ -51,7 +51,7 @@ class Nodes:
     def __init__(self, *nodes):
         self.nodes = {node.key: node for node in nodes}
         self.evaluations = {node.label: node for node in nodes}
-        self.asked = frozenset(self.evaluations)
+        self.goals = frozenset(self.nodes)
 
 
 @pytest.fixture

@@ -112,13 +112,19 @@ def test_without_its_runs_a_frontier_is_shown_as_it_was(measured: Frontier, tmp_
     shutil.copy(measured.folder / FRONTIER, kept)
     before = [*kept.iterdir()]
     baseline, metric = measured.record.baseline, measured.record.metric
-    for same in ({}, {"baseline": baseline, "metric": metric}):
+    everything = {
+        "rows": [student.label for student in measured.record.students],
+        "temperatures": measured.record.temperatures,
+    }
+    for same in ({}, {"baseline": baseline, "metric": metric}, everything):
         assert kdbench.frontier(results=tmp_path, **same).record == read_frontier(tmp_path)
     assert plan_frontier(build(FrontierSettings, {"results": tmp_path}))
-    for key, other in (("rows", baseline), ("temperatures", "1,2"), ("metric", "exact_match")):
+    for key, other in (("baseline", "Other"), ("temperatures", "1,2"), ("metric", "exact_match")):
         message = f"^{key}=: .*no runs to compare anew; leave {key}= out"
         with pytest.raises(InputError, match=message):
             kdbench.frontier(results=tmp_path, **{key: other})
+    with pytest.raises(InputError, match="rows=nonsense"):
+        kdbench.frontier(results=tmp_path, rows="nonsense")
     with pytest.raises(InputError, match="metric=foo: no such metric"):
         kdbench.frontier(results=tmp_path, metric="foo")
     with pytest.raises(InputError, match="metric=foo: no such metric"):
@@ -273,7 +279,7 @@ def test_baselines_and_clashing_names(world: World, models: Path, tmp_path: Path
         ask(other, str(models / "Sharper"))
     with pytest.raises(InputError, match="baseline=SFTT: did you mean 'SFT'"):
         ask(sft, other, baseline="SFTT")
-    with pytest.raises(InputError, match="no student besides the baseline SFT"):
+    with pytest.raises(InputError, match="=SFT: no student besides the baseline; name another"):
         ask(sft)
     shutil.copytree(models / "SFT", tmp_path / "SFT")
     with pytest.raises(InputError, match="two students are called 'SFT'; rename a folder"):

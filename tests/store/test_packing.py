@@ -9,7 +9,7 @@ from kdbench.comparing.scores import read_run
 from kdbench.errors import InputError
 from kdbench.store.folder import RunFolder
 from kdbench.store.packed_folder import PackedFolder, open_run, run_with_samples
-from kdbench.store.packing import gather_pack
+from kdbench.store.packing import check_keeps, gather_pack, kept_in
 from kdbench.store.packs import PACK, is_run, pack_in, read_pack, write_pack
 from kdbench.store.places import run_folders_in
 from kdbench.store.runs import one_run, run_folders, stored_runs
@@ -117,6 +117,31 @@ def test_curves_and_judges_of_other_metrics_are_left_out(tmp_path):
     content = gathered.pack.runs["a/run-1"].tasks["vicuna"].content
     assert [*content["curves"]] == ["rougeL"]
     assert [*content["judge"]] == ["pair@b"]
+
+
+def test_a_metric_with_a_curve_or_a_judge_and_no_documents_is_whole(tmp_path):
+    folder = RunFolder(put(tmp_path, "a"))
+    result = folder.read_task("vicuna")
+    del result.documents["lm_loss"]
+    curve = {"first": [0], "last": [1], "value": [0.5], "n": [2]}
+    for part in ({"curves": {"lm_loss": curve}}, {"judge": {"score": {"metrics": ["lm_loss"]}}}):
+        vars(result).update({"curves": {}, "judge": {}} | part)
+        folder.write_task(result)
+        gathered = gather_pack(tmp_path, lambda task, name: "whole")
+        assert kept_in(gathered.pack)["vicuna", "lm_loss"] == "whole"
+
+
+def test_a_curve_that_only_a_pack_has_is_not_lost(tmp_path):
+    folder = RunFolder(put(tmp_path, "a"))
+    result = folder.read_task("vicuna")
+    vars(result)["curves"] = {"lm_loss": {"first": [0], "last": [1], "value": [0.5], "n": [2]}}
+    del result.documents["lm_loss"]
+    folder.write_task(result)
+    write_pack(tmp_path / PACK, gather_pack(tmp_path, lambda task, name: "whole").pack)
+    shutil.rmtree(folder.path)
+    less = gather_pack(tmp_path, lambda task, name: "number").pack
+    with pytest.raises(InputError, match=r"lm_loss.* would be lost"):
+        check_keeps(tmp_path, less, tmp_path)
 
 
 def test_a_folder_goes_before_a_packed_run_and_both_are_packed_again(tmp_path):

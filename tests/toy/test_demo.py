@@ -6,9 +6,11 @@ import pytest
 
 from kdbench.config import DemoSettings, FillSettings
 from kdbench.filling.filled import Filled
+from kdbench.filling.spec import read_spec
+from kdbench.filling.spec_files import find_spec
 from kdbench.filling.table import fill
 from kdbench.toy import demo
-from kdbench.toy.models import World
+from kdbench.toy.models import World, world_of
 
 METHODS = ["SFT", "KD", "SeqKD", "GKD", "MiniLLM", "DistiLLM", "Classmate"]
 
@@ -42,3 +44,17 @@ def test_the_demo_trains_whole_epochs_by_default(
     monkeypatch.setattr(demo, "fill", lambda given: asked.append(given) or Filled("", {}))
     demo.demo(DemoSettings(out=tmp_path))
     assert {*asked[0].changes} == {"world.folder", "teacher.checkpoint", "student.checkpoint"}
+
+
+@pytest.mark.parametrize("name", ["2026", "2026-11-29", "on", "null", "~", "a: b"])
+def test_a_folders_name_can_look_like_another_value(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[FillSettings] = []
+    monkeypatch.setattr(demo, "make_world", lambda out, report: world_of(out))
+    monkeypatch.setattr(demo, "fill", lambda given: asked.append(given) or Filled("", {}))
+    demo.demo(DemoSettings(out=Path(name)))
+    spec = read_spec(find_spec("toy"), asked[0].changes)
+    assert spec.world is not None
+    assert spec.world.folder == Path(name)
+    assert spec.teacher.checkpoint == f"{name}/teacher"

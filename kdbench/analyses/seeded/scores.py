@@ -10,6 +10,7 @@ from kdbench.errors import InputError, nearest, nearest_path
 from kdbench.store.results import TaskResult
 from kdbench.store.runs import StoredRun, stored_runs
 from kdbench.tables.recipes import merged_seeds
+from kdbench.text import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,15 +131,15 @@ def seed_scores(runs: RunsBySeed, metric: str, place: str) -> RankedScores:
     most = max(map(len, runs.values()))
     kept = {label: by_seed for label, by_seed in runs.items() if len(by_seed) == most}
     seeds = sorted(set.intersection(*(set(by_seed) for by_seed in kept.values())))
-    if len(kept) < 2:
+    if len(kept) < 2 <= most:
         raise InputError(
             f"{place}: only {next(iter(kept))} has {most} training seeds; train another recipe "
             "with the same seeds"
         )
     if len(seeds) < 2:
         raise InputError(
-            f"{place}: its recipes share {len(seeds)} training seeds; train two recipes or more "
-            "with the same seeds, two or more"
+            f"{place}: its recipes share {counted(len(seeds), 'training seed')}; train two "
+            "recipes or more with the same seeds, two or more"
         )
     table = [[by_seed[seed] for seed in seeds] for by_seed in kept.values()]
     every = [run for row in table for run in row]
