@@ -32,7 +32,7 @@ def test_the_demo_fills_the_toy_table(
     assert [f"evaluate {label} " in text for label in ["Teacher", *METHODS]] == [True] * 8
     (given,) = asked
     assert (given.results, given.models) == (tmp_path / "r", tmp_path / "w" / "models")
-    assert given.changes["teacher.checkpoint"] == str(world.teacher)
+    assert read_spec(find_spec("toy"), given.changes).teacher.checkpoint == str(world.teacher)
     assert (given.changes["train.steps"], given.changes["evaluate.limit"]) == ("3", "2")
 
 
