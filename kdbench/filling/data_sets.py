@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kdbench.config.build_keys import BuildSettings
-from kdbench.errors import InputError, nearest
+from kdbench.errors import InputError, faults_in, nearest
 from kdbench.filling.building import SetBuilder, SetRecipe, builder_kind, set_recipe
 from kdbench.filling.keys import refuse_keys_of_set
 from kdbench.filling.rows import SpecRow, spec_row
@@ -112,10 +112,8 @@ def check_data_sets(
     Raises:
         InputError: A builder, key, model or set is unknown, or a set needs itself.
     """
-    try:
+    with faults_in(str(file)):
         order_of(spec, rows, execution)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
 
 
 def order_of(
@@ -177,7 +175,7 @@ def _plan(
     keys = {key: value for key, value in spec.data_sets[name].items() if key != "resources"}
     where = f"data_sets: {name}"
     refuse_keys_of_set(keys, where)
-    try:
+    with faults_in(where):
         kind = builder_kind(keys)
         is_served = _is_served(str(keys.get("backend", "hf")))
         models = {} if is_served else _models(kind, keys, labels)
@@ -186,8 +184,6 @@ def _plan(
         recipe = set_recipe({**keys, **for_now, **of_session})
         is_built = built_set(recipe.settings.train_set, spec.data_sets) is not None
         others = _built_sets(recipe.builder, spec.data_sets)
-    except InputError as error:
-        raise InputError(f"{where}: {error}") from None
     source = recipe.settings.train_set.removeprefix(BUILT) if is_built else None
     return DataSetPlan(name, recipe, source, models, others)
 
@@ -228,11 +224,9 @@ def _built_sets(builder: SetBuilder, known: Mapping[str, object]) -> tuple[str, 
     named = []
     for key in builder.files:
         for path in paths_of(getattr(builder, key)):
-            try:
+            with faults_in(key):
                 if built_set(str(path), known) is not None:
                     named.append(str(path).removeprefix(BUILT))
-            except InputError as error:
-                raise InputError(f"{key}: {error}") from None
     return tuple(named)
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kdbench.errors import InputError
+from kdbench.errors import InputError, faults_in
 from kdbench.filling.spec import TEACHER, TableSpec
 from kdbench.tables import Table
 from kdbench.tables.published import read_published
@@ -27,10 +27,8 @@ def check_reported(spec: TableSpec, file: Path) -> None:
         raise InputError(f"{file}: reported_as: its row needs a label:")
     if not spec.spread:
         raise InputError(f"{file}: reported_as: needs spread: true, which compares with it")
-    try:
+    with faults_in(str(file)):
         check_names(read_published(None), spec.published, names)
-    except InputError as error:
-        raise InputError(f"{file}: {error}") from None
 
 
 def next_to_published(spec: TableSpec, table: Table) -> SideBySide | None:

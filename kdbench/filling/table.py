@@ -194,10 +194,8 @@ def _check_columns(spec: TableSpec, file: Path) -> None:
             raise InputError(f"{file}: published: '{group_id}': {nearest(group_id, known)}")
     check_reported(spec, file)
     if set(spec.tasks) <= set(TITLES):  # other tasks can have metrics of their own
-        try:
+        with faults_in(str(file)):
             chosen_columns(settings, ())
-        except InputError as error:
-            raise InputError(f"{file}: {error}") from None
 
 
 def places_of(settings: FillSettings, spec: TableSpec, name: str) -> Places:

@@ -112,7 +112,8 @@ def test_all_bundled_tables_are_read() -> None:
 def test_every_training_of_a_bundled_table_has_a_recipe(name: str) -> None:
     spec = read_spec(tables()[name])
     for entry in filter(None, (spec.teacher, spec.student, *spec.rows)):
-        spec_row(spec, entry)
+        row = spec_row(spec, entry)
+        assert (row.method is None) == (entry.train is None)
 
 
 def test_a_models_own_length_replaces_that_of_the_table(tmp_path: Path) -> None:

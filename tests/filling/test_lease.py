@@ -77,13 +77,13 @@ def test_looking_disturbs_no_other_look(log: Path) -> None:
 def test_without_locks_the_lease_says_who_does_a_node(
     log: Path, without_locks, monkeypatch
 ) -> None:
+    monkeypatch.setattr(lease, "SECONDS_TO_EXPIRE", 1e9)
     assert not is_held(log)
     with held(log):
         assert is_held(log)
     log.with_suffix(".lock").touch()
     assert not is_held(log)
     left_behind(log, this_machine())
-    monkeypatch.setattr(lease, "SECONDS_TO_EXPIRE", 1e9)
     assert is_held(log)
     os.utime(log.with_suffix(".lease"), (0, 0))
     assert not is_held(log)

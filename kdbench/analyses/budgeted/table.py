@@ -103,7 +103,7 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     baseline = _baseline(spec, wanted.baseline, recipes)
     asked = {*wanted.rows, baseline} if wanted.rows else set(labels)
     if asked == {baseline}:
-        raise _alone(baseline, wanted.rows, file)
+        raise _nothing_to_compare(baseline, wanted.rows, file)
     if not results.is_dir():
         raise InputError(
             f"stored={results}: no such folder{nearest_path(results)}; kdbench fill {file.stem} "
@@ -133,7 +133,7 @@ def budget_table(spec: TableSpec, file: Path, results: Path, wanted: WantedRows)
     )
 
 
-def _alone(baseline: str, rows: Sequence[str], file: Path) -> InputError:
+def _nothing_to_compare(baseline: str, rows: Sequence[str], file: Path) -> InputError:
     if rows:
         return InputError(
             f"rows={','.join(rows)}: names only the baseline; name another row to compare with "
