@@ -21,6 +21,8 @@ NAMES = (
     "gate",
     "gate_skew",
     "intervals",
+    "orders",
+    "answers",
     "frontier",
     "recipes",
     "growth",
