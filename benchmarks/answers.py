@@ -1,10 +1,11 @@
 """Simulation of `kdbench analyse generalization`: what its rules answer, what its intervals cover.
 
 A table has an undistilled student and twelve methods, whose accuracy and agreement with the teacher
-deviate by 0.01 between training seeds. The rules give a verdict on the claim that students gain
-without agreeing more; the peer's column has them with one deviation for all methods
+deviate by 0.01 between training seeds, each by itself. The rules give a verdict on the claim that
+students gain without agreeing more; the peer's column has them with one deviation for all methods
 (`pooled=true`). The intervals are those of the rank correlation of gain and agreement, within a
-seed and between seeds; true gains and changes of agreement are normal with a deviation of 0.02.
+seed and between seeds; true gains and changes of agreement are normal with a deviation of 0.02,
+and the chance of a training moves each by itself or both together.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.report import BenchmarkRow, Outcome, show
+from benchmarks.report import BenchmarkRow, Outcome, half_width, show
 from kdbench.analyses.answered.kinds import ClaimVerdict, answer_changes, verdict_of
 from kdbench.analyses.answered.measures import AnswerMeasures
 from kdbench.analyses.answered.read import AnsweredTable
@@ -41,7 +42,12 @@ CLAIMS: dict[str, Changes] = {
 def run() -> Outcome:
     """Measure the verdicts on known changes, and the coverage of the correlations' intervals."""
     rows = [show(row) for name, changes in CLAIMS.items() for row in _verdicts(name, changes)]
-    rows += [show(row) for correlation in (0.0, 0.7) for row in _coverages(correlation)]
+    rows += [
+        show(row)
+        for correlation in (0.0, 0.7)
+        for shared in (0.0, 0.7)
+        for row in _coverages(correlation, shared)
+    ]
     return Outcome("simulated answers; the peer's column has pooled=true", tuple(rows))
 
 
@@ -56,10 +62,15 @@ def _verdicts(name: str, changes: Changes) -> Iterator[BenchmarkRow]:
         yield BenchmarkRow(f"{name}, {seeds} seeds", _shares(pooled), _shares(own))
 
 
-def _table(changes: np.ndarray, seeds: int, rng: np.random.Generator) -> AnsweredTable:
-    """A table of known changes, (methods, 2), with noise of training seeds."""
+def _table(
+    changes: np.ndarray, seeds: int, rng: np.random.Generator, shared: float = 0.0
+) -> AnsweredTable:
+    """A table of known changes, (methods, 2), with noise of training seeds.
+
+    `shared` is the correlation of the noise of accuracy and agreement in one training.
+    """
     means = np.array([STUDENT, AGREEMENT]) + np.vstack([[0.0, 0.0], changes])
-    numbers = means[:, None] + NOISE * rng.standard_normal((len(means), seeds, 2))
+    numbers = means[:, None] + _noise(rng, (len(means), seeds), shared)
     accuracy, agreement = numbers[..., 0], numbers[..., 1]
     right = np.full_like(accuracy, BOTH_RIGHT)
     parts = [right, agreement - right, accuracy - right, TEACHER - right]
@@ -74,32 +85,41 @@ def _table(changes: np.ndarray, seeds: int, rng: np.random.Generator) -> Answere
     )
 
 
-def _coverages(correlation: float) -> Iterator[BenchmarkRow]:
+def _noise(rng: np.random.Generator, shape: tuple[int, int], shared: float) -> np.ndarray:
+    """What a training's chance does to accuracy and agreement, (*shape, 2)."""
+    return rng.multivariate_normal([0, 0], NOISE**2 * _with_correlation(shared), shape)
+
+
+def _with_correlation(correlation: float) -> np.ndarray:
+    return np.array([[1, correlation], [correlation, 1]])
+
+
+def _coverages(correlation: float, shared: float) -> Iterator[BenchmarkRow]:
     for seeds in (2, *SEEDS):
         rng = np.random.default_rng(seeds)
-        held = np.array([_held(_normal(correlation, rng), seeds, rng) for _ in range(TABLES)])
-        for name, rate in zip(("within a seed", "between seeds"), held.mean(0), strict=True):
+        held = []
+        for _ in range(TABLES):
+            covariance = SPREAD**2 * _with_correlation(correlation)
+            changes = rng.multivariate_normal([0, 0], covariance, METHODS)
+            held.append(_held(changes, seeds, shared, rng))
+        for name, rate in zip(("within a seed", "between seeds"), np.mean(held, 0), strict=True):
             yield BenchmarkRow(
                 f"coverage of the 95 % interval of the rank correlation {name}, true correlation "
-                f"{correlation:g}, {seeds} seeds",
+                f"{correlation:g}, {seeds} seeds, correlation of the noise {shared:g}",
                 "",
-                f"{100 * rate:.0f} % ± {196 * sqrt(rate * (1 - rate) / TABLES):.0f}",
+                f"{100 * rate:.0f} % ± {100 * half_width(rate, TABLES):.0f}",
             )
 
 
-def _normal(correlation: float, rng: np.random.Generator) -> np.ndarray:
-    """True changes of methods, (methods, 2)."""
-    covariance = SPREAD**2 * np.array([[1, correlation], [correlation, 1]])
-    return rng.multivariate_normal([0, 0], covariance, METHODS)
-
-
-def _held(changes: np.ndarray, seeds: int, rng: np.random.Generator) -> tuple[bool, bool]:
+def _held(
+    changes: np.ndarray, seeds: int, shared: float, rng: np.random.Generator
+) -> tuple[bool, bool]:
     """Whether the two intervals hold the mean correlation over training seeds."""
-    measures = AnswerMeasures(_table(changes, seeds, rng))
+    measures = AnswerMeasures(_table(changes, seeds, rng, shared))
     found = measures.correlations(measures.agreements)
     if found is None or found.by_seed is None or found.between_seeds is None:
         raise ValueError("a correlation is missing")
-    means = _mean_correlations(changes, seeds, rng)
+    means = _mean_correlations(changes, seeds, shared, rng)
     within, between = (
         one.low is not None and one.high is not None and one.low <= mean <= one.high
         for one, mean in zip((found.by_seed, found.between_seeds), means, strict=True)
@@ -108,13 +128,13 @@ def _held(changes: np.ndarray, seeds: int, rng: np.random.Generator) -> tuple[bo
 
 
 def _mean_correlations(
-    changes: np.ndarray, seeds: int, rng: np.random.Generator
+    changes: np.ndarray, seeds: int, shared: float, rng: np.random.Generator
 ) -> tuple[float, float]:
     """The correlations that other training seeds of the same methods have on average."""
-    drawn = rng.standard_normal((REPLICATES, METHODS, 3))
-    gain, same = (changes[:, place] + NOISE * drawn[..., place] for place in (0, 1))
-    rest = changes[:, 1] + NOISE / sqrt(seeds - 1) * drawn[..., 2]
-    return _rank_correlation(gain, same), _rank_correlation(gain, rest)
+    one = changes + _noise(rng, (REPLICATES, METHODS), shared)
+    others = changes + _noise(rng, (REPLICATES, METHODS), shared) / sqrt(seeds - 1)
+    within = _rank_correlation(one[..., 0], one[..., 1])
+    return within, _rank_correlation(one[..., 0], others[..., 1])
 
 
 def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
@@ -124,5 +144,7 @@ def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _shares(verdicts: Sequence[ClaimVerdict]) -> str:
-    counts = Counter(verdicts)
-    return ", ".join(f"{name} {100 * of / TRIALS:.0f} %" for name, of in sorted(counts.items()))
+    return ", ".join(
+        f"{name} {100 * of / TRIALS:.0f} % ± {100 * half_width(of / TRIALS, TRIALS):.0f}"
+        for name, of in sorted(Counter(verdicts).items())
+    )

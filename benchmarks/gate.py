@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks import gate_skew
-from benchmarks.gate_skew import ALPHA, TRIALS, error, percent
-from benchmarks.report import BenchmarkRow, Outcome, target
+from benchmarks.gate_skew import ALPHA, TRIALS, percent
+from benchmarks.report import BenchmarkRow, Outcome, half_width, target
 from kdbench.comparing.comparison import compare_runs
 from kdbench.comparing.model import RowTestMethod
 from kdbench.comparing.scores import ComparedRun, PromptScores, TaskScores
@@ -106,7 +106,10 @@ def _false_alarms() -> Iterator[BenchmarkRow]:
                 f"false alarms, {n} prompts, {_seeds(seeds)}: {what}",
                 peer,
                 percent(rate),
-                target=target(f"≤ {100 * limit:g} % within its error", rate - error(rate) <= limit),
+                target=target(
+                    f"≤ {100 * limit:g} % within its error",
+                    rate - half_width(rate, TRIALS) <= limit,
+                ),
             )
 
 
@@ -121,7 +124,9 @@ def _family() -> BenchmarkRow:
         "false alarms, 5 tasks × 250 prompts and AVG, 5 seeds: any row regressed",
         "",
         percent(rate),
-        target=target(f"≤ {50 * ALPHA:g} % within its error", rate - error(rate) <= ALPHA / 2),
+        target=target(
+            f"≤ {50 * ALPHA:g} % within its error", rate - half_width(rate, TRIALS) <= ALPHA / 2
+        ),
     )
 
 
@@ -209,7 +214,7 @@ def draw() -> "Picture":
         for seeds, colour, marker in ((1, COLOURS[1], "s"), (5, COLOURS[0], "o")):
             sizes = sorted({n for n, _ in SIZES})
             alarm_rates = [100 * rates(n, seeds, 0.0)[0] for n in sizes]
-            errors = [100 * error(rate / 100) for rate in alarm_rates]
+            errors = [100 * half_width(rate / 100, TRIALS) for rate in alarm_rates]
             x = np.arange(len(sizes)) + (0.06 if seeds == 5 else -0.06)
             alarms.errorbar(
                 x, alarm_rates, errors, color=colour, fmt=marker, capsize=3, label=_seeds(seeds)

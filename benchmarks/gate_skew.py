@@ -8,7 +8,7 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.report import BenchmarkRow, Outcome, target
+from benchmarks.report import BenchmarkRow, Outcome, half_width, target
 from kdbench.comparing.model import RowTestMethod
 from kdbench.comparing.pairing import PairedScores
 from kdbench.comparing.rows import RowTest, compared_rows, row_tests
@@ -165,14 +165,9 @@ def rates(draw: Draw, seed: int, tolerance: float = 0.0, trials: int = TRIALS) -
     return Rates(*map(float, counts / trials))
 
 
-def error(rate: float) -> float:
-    """Half-width of the 95 % interval of a share of the trials."""
-    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
-
-
 def percent(rate: float) -> str:
     """A share of the trials with its error."""
-    return f"{100 * rate:.2f} % ± {100 * error(rate):.2f}"
+    return f"{100 * rate:.2f} % ± {100 * half_width(rate, TRIALS):.2f}"
 
 
 def _false_alarms() -> Iterator[BenchmarkRow]:
@@ -191,7 +186,9 @@ def _alarm(what: str, flips: float, rate: float) -> BenchmarkRow:
         what,
         f"sign flips alone {percent(flips)}",
         percent(rate),
-        target=target(f"≤ {50 * ALPHA:g} % within its error", rate - error(rate) <= 0.025),
+        target=target(
+            f"≤ {50 * ALPHA:g} % within its error", rate - half_width(rate, TRIALS) <= 0.025
+        ),
     )
 
 

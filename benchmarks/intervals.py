@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from math import exp, sqrt
+from math import exp
 
 import numpy as np
 
-from benchmarks.report import BenchmarkRow, Outcome, target
+from benchmarks.report import BenchmarkRow, Outcome, half_width, target
 from kdbench.stats.bootstrap import average_interval
 from kdbench.stats.estimates import Estimate, average, mean_estimate
 
@@ -77,7 +77,9 @@ def _rows(scores: Scores, n: int) -> Iterator[BenchmarkRow]:
             _percent(_coverage(plain, scores.truth)),
             _percent(rate),
             ratio=f"width × {_width(ours) / max(_width(plain), 1e-12):.2f}",
-            target=target(f"≥ {100 * LEAST:g} % within its error", rate + _error(rate) >= LEAST),
+            target=target(
+                f"≥ {100 * LEAST:g} % within its error", rate + half_width(rate, TRIALS) >= LEAST
+            ),
         )
 
 
@@ -103,10 +105,5 @@ def _width(intervals: list[tuple[float, float]]) -> float:
     return float(np.mean([high - low for low, high in intervals]))
 
 
-def _error(rate: float) -> float:
-    """Half-width of the 95 % interval of a share of the trials."""
-    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
-
-
 def _percent(rate: float) -> str:
-    return f"{100 * rate:.1f} % ± {100 * _error(rate):.1f}"
+    return f"{100 * rate:.1f} % ± {100 * half_width(rate, TRIALS):.1f}"

@@ -3,8 +3,9 @@
 True means of two families are normal with a given correlation, so a correlation of 1 is one order.
 Each table adds noise of its training seeds, by which its means reach a given reliability, the share
 of their variance that is between methods. Where rows differ in noise, their deviations are
-log-normal, by a factor of 2 up or down. The peer is the percentile bootstrap over training seeds.
-An interval covers what it says over all tables; of those that happen to look certain, fewer hold.
+log-normal, by a factor of 2 up or down, with the same mean square. The peer is the percentile
+bootstrap over training seeds. An interval covers what it says over all tables; where the true
+orders differ, fewer hold of those that happen to look certain.
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,8 +15,8 @@ from math import log, sqrt
 import numpy as np
 
 from benchmarks.intervals import LEAST
-from benchmarks.report import BenchmarkRow, Outcome, show, target
-from kdbench.stats.orderings import order_agreement
+from benchmarks.report import BenchmarkRow, Outcome, half_width, show, target
+from kdbench.stats.orderings import order_agreement, taus
 
 TRIALS = 400
 TRIALS_OF_FEW = 2000  # with few methods, which are quick
@@ -64,10 +65,10 @@ class Families:
         for place, seeds in enumerate(self.seeds):
             deviation = np.full(self.methods, sqrt(seeds * (1 / self.reliability - 1)))
             if uneven:
-                deviation *= np.exp(rng.normal(0, UNEVEN, self.methods))
+                deviation *= np.exp(rng.normal(-(UNEVEN**2), UNEVEN, self.methods))
             noise = deviation[:, None] * rng.standard_normal((self.methods, seeds))
             tables.append(true[:, [place]] + noise)
-        return float(_taus(true[None, :, 0], true[None, :, 1])[0]), tables
+        return float(taus(true[None, :, 0], true[None, :, 1])[0]), tables
 
 
 CELLS = (
@@ -88,9 +89,9 @@ def run() -> Outcome:
 def _rows(cell: Families, uneven: bool) -> Iterator[BenchmarkRow]:
     rng = np.random.default_rng(0)
     covered, peer, differ, certain = [], [], [], []
-    for _ in range(cell.trials):
+    for trial in range(cell.trials):
         truth, (first, second) = cell.draw(rng, uneven)
-        found = order_agreement(first, second)
+        found = order_agreement(first, second, seed=trial)
         covered.append(_holds(truth, found.low, found.high))
         peer.append(_holds(truth, *_bootstrap(first, second, rng)))
         differ.append(found.p_same <= LEVEL)
@@ -128,16 +129,8 @@ def _bootstrap(
         seeds = scores.shape[1]
         shares = rng.multinomial(seeds, [1 / seeds] * seeds, RESAMPLES) / seeds
         means.append(shares @ scores.T)
-    low, high = np.quantile(_taus(*means), [LEVEL / 2, 1 - LEVEL / 2])
+    low, high = np.quantile(taus(*means), [LEVEL / 2, 1 - LEVEL / 2])
     return float(low), float(high)
-
-
-def _taus(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Kendall's τ of each line of two arrays, (lines, methods)."""
-    left, right = np.triu_indices(first.shape[1], 1)
-    signs = [np.sign(of[:, left] - of[:, right]) for of in (first, second)]
-    found: np.ndarray = (signs[0] * signs[1]).mean(1)
-    return found
 
 
 def _holds(truth: float, low: float, high: float) -> bool:
@@ -146,8 +139,8 @@ def _holds(truth: float, low: float, high: float) -> bool:
 
 def _share(trials: Sequence[bool]) -> tuple[float, float]:
     """The share of the trials that hold, and half the width of its 95 % interval."""
-    rate, n = float(np.mean(trials)), len(trials)
-    return rate, 1.96 * sqrt(max(rate * (1 - rate), 0.25 / n) / n)
+    rate = float(np.mean(trials))
+    return rate, half_width(rate, len(trials))
 
 
 def _percent(trials: Sequence[bool]) -> str:

@@ -6,7 +6,7 @@ from math import sqrt
 
 import numpy as np
 
-from benchmarks.report import BenchmarkRow, Outcome, target
+from benchmarks.report import BenchmarkRow, Outcome, half_width, target
 from kdbench.stats.paired import POWER
 from kdbench.stats.variances import MeanTest, Variances, variances
 
@@ -49,7 +49,9 @@ def _false_alarms() -> Iterator[BenchmarkRow]:
             f"false alarms, {_name(trained, share)}",
             f"crossed t test alone {_percent(crossed)}",
             _percent(rate),
-            target=target(f"≤ {100 * ALPHA:g} % within its error", rate - _error(rate) <= ALPHA),
+            target=target(
+                f"≤ {100 * ALPHA:g} % within its error", rate - half_width(rate, TRIALS) <= ALPHA
+            ),
         )
 
 
@@ -67,9 +69,5 @@ def _power() -> Iterator[BenchmarkRow]:
         )
 
 
-def _error(rate: float) -> float:
-    return 1.96 * sqrt(max(rate * (1 - rate), 0.25 / TRIALS) / TRIALS)
-
-
 def _percent(rate: float) -> str:
-    return f"{100 * rate:.2f} % ± {100 * _error(rate):.2f}"
+    return f"{100 * rate:.2f} % ± {100 * half_width(rate, TRIALS):.2f}"

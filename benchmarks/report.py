@@ -81,6 +81,16 @@ def target(aim: str, met: bool) -> str:
     return f"{aim}: {'met' if met else 'MISSED'}"
 
 
+def half_width(rate: float, trials: int) -> float:
+    """Half the width of the 95 % interval of a share of the trials; also of 0 and 1 not nothing.
+
+    Args:
+        rate: The share.
+        trials: Number of trials.
+    """
+    return 1.96 * math.sqrt(max(rate * (1 - rate), 0.25 / trials) / trials)
+
+
 def show(row: BenchmarkRow) -> BenchmarkRow:
     """Print a row on stderr once it is measured, so that an interrupted benchmark shows it."""
     print(" | ".join(row.cells()), file=sys.stderr, flush=True)

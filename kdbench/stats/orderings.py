@@ -91,14 +91,14 @@ def order_agreement(
     if any(not table.means.any() for table in tables):
         raise ValueError("a table whose methods have one mean orders nothing")
     true, noise = _true_means(tables, draws, rng)
-    order = _taus(true[..., 0], true[..., 1])
+    order = taus(true[..., 0], true[..., 1])
     again = np.sort(true, axis=1) + noise[:, None, :] * rng.standard_normal(true.shape)
-    ceiling = _taus(again[..., 0], again[..., 1])
-    tau = float(_taus(tables[0].means[None], tables[1].means[None])[0])
+    ceiling = taus(again[..., 0], again[..., 1])
+    tau = float(taus(tables[0].means[None], tables[1].means[None])[0])
     alpha = 1 - CONFIDENCE
     low, high = np.quantile(order, [alpha / 2, 1 - alpha / 2])
     if high - low < _ROUNDING:
-        apart = _taus(*(_true_means_alone(table, draws, rng) for table in tables))
+        apart = taus(*(_true_means_alone(table, draws, rng) for table in tables))
         low = min(low, np.quantile(apart, alpha / 2))
     ceiling_low, ceiling_high = np.quantile(ceiling, [alpha / 2, 1 - alpha / 2])
     return OrderAgreement(
@@ -189,8 +189,13 @@ def _covariances(means: np.ndarray, draws: int, rng: np.random.Generator) -> np.
     return drawn
 
 
-def _taus(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Kendall's τ-a of each row of two (draws, methods), a few rows at a time."""
+def taus(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Kendall's τ-a of two orders, many at once; ties count as neither.
+
+    Args:
+        first: One order by line, (lines, methods).
+        second: The other, of the same shape.
+    """
     left, right = np.triu_indices(first.shape[1], 1)
     step = max(1, _PAIRS_AT_ONCE // len(left))
     parts = []

@@ -19,7 +19,7 @@ LEADERBOARD = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
 IMAGES = ROOT / "docs" / "images"
 SMALL = (
     "table results=results/smollm2-135m-h100 rows=Teacher,SFT,GKD,DistiLLM,Sharpening "
-    "columns=AVG,acceptance,relative_cost published=none out=README.md block=smollm2-135m-h100"
+    "columns=AVG,acceptance published=none out=README.md block=smollm2-135m-h100"
 )
 
 
