@@ -82,7 +82,7 @@ def target(aim: str, met: bool) -> str:
 
 
 def half_width(rate: float, trials: int) -> float:
-    """Half the width of the 95 % interval of a share of the trials; also of 0 and 1 not nothing.
+    """Half the width of the 95 % interval of a share of the trials; above 0 even for 0 and 1.
 
     Args:
         rate: The share.
