@@ -1,4 +1,4 @@
-"""Draw the picture of README.md: quality against fidelity of results/smollm2-135m-h100.
+"""Draw the picture of README.md: quality against fidelity of results/smollm2-135m.
 
     python docs/images/quality_fidelity.py
 
@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 import kdbench
 
 HERE = Path(__file__).parent
-RESULTS = HERE.parents[1] / "results" / "smollm2-135m-h100"
+RESULTS = HERE.parents[1] / "results" / "smollm2-135m"
+METHODS = "SFT,KD,SeqKD,GKD,MiniLLM,DistiLLM,DistiLLM-2,TAID,ToDi,OPD,TSD-KD,Classmate,Sharpening"
 QUALITY, FIDELITY = "AVG", "acceptance@student"
 
 # Text, secondary text, grid, and the colours of the baseline, the control and the methods.
@@ -37,7 +38,18 @@ THEMES = {
     ),
 }
 # Where a label is, in points from its mark. The default is the upper right.
-PLACES = {"GKD": (8, -13), "MiniLLM": (-8, -14), "SeqKD": (8, -13), "KD": (8, 6)}
+PLACES = {
+    "SFT": (-8, 6),
+    "TSD-KD": (-8, -14),
+    "KD": (-8, 6),
+    "SeqKD": (8, -14),
+    "OPD": (5, -14),
+    "TAID": (5, -14),
+    "ToDi": (-8, 6),
+    "MiniLLM": (2, -29),
+    "GKD": (8, -14),
+    "Classmate": (8, -16),
+}
 
 
 @dataclass(frozen=True)
@@ -52,7 +64,9 @@ class Interval:
 def rows() -> dict[str, dict[str, str]]:
     """The rows of the table by label, as its CSV has them."""
     columns = f"{QUALITY},{FIDELITY}"
-    table = kdbench.table(results=str(RESULTS), columns=columns, published="none")
+    table = kdbench.table(
+        results=str(RESULTS), rows=f"Teacher,{METHODS}", columns=columns, published="none"
+    )
     return {row["row"]: row for row in csv.DictReader(io.StringIO(table.render("csv")))}
 
 
@@ -88,7 +102,7 @@ def draw(theme: str) -> bytes:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(settings)
-        figure = Figure(figsize=(8, 4.2), layout="constrained")
+        figure = Figure(figsize=(8, 4.6), layout="constrained")
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         axes.grid(color=grid, linewidth=0.6)
@@ -112,9 +126,9 @@ def draw(theme: str) -> bytes:
         for label, row in table.items():
             x, y = interval(row, FIDELITY), interval(row, QUALITY)
             colour = colours.get(label, colours[""])
-            axes.plot([x.low, x.high], [y.value] * 2, color=colour, linewidth=1.4, alpha=0.75)
-            axes.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=1.4, alpha=0.75)
-            axes.plot(x.value, y.value, "o", color=colour, markersize=8)
+            axes.plot([x.low, x.high], [y.value] * 2, color=colour, linewidth=1.2, alpha=0.45)
+            axes.plot([x.value] * 2, [y.low, y.high], color=colour, linewidth=1.2, alpha=0.45)
+            axes.plot(x.value, y.value, "o", color=colour, markersize=7)
             place = PLACES.get(label, (8, 6))
             axes.annotate(
                 label,
@@ -124,8 +138,9 @@ def draw(theme: str) -> bytes:
                 ha="left" if place[0] > 0 else "right",
                 color=colour,
                 fontweight="bold",
+                fontsize=10,
             )
-        axes.margins(x=0.06, y=0.08)
+        axes.margins(x=0.1, y=0.05)
         picture = io.BytesIO()
         metadata = {"Date": None, "Title": "Quality against fidelity", "Description": description()}
         figure.savefig(picture, format="svg", transparent=True, metadata=metadata)

@@ -40,8 +40,8 @@ def test_a_method_that_is_right_where_its_teacher_is_wrong_confirms_the_claim() 
     assert found.sentences[0] == (
         "The published claim, that students gain without agreeing more with their teacher, is "
         "confirmed here: of 3 methods, 2 gain over SFT and 0 lose, at 5 % with Holm's correction. "
-        "Of those that gain, 1 agree more with the teacher; 1 do not, as it rises by less than "
-        "half of the gain if at all; and 0 are open."
+        "Of those that gain, 1 agrees more with the teacher; 1 does not, as agreement rises by "
+        "less than half of the gain if at all; and 0 are open."
     )
     gains = found.tables[0].rows
     assert gains[0][0] == "SFT"
@@ -75,7 +75,7 @@ def test_without_gain_nothing_is_settled() -> None:
     )
     assert "Over 3 methods, gain and agreement with the teacher" in found.sentences[1]
     assert (
-        "In kappa, which accuracy alone does not raise, 0 of 3 methods rise" in found.sentences[2]
+        "In kappa, which accuracy alone does not raise, of 3 methods 0 rise" in found.sentences[2]
     )
 
 

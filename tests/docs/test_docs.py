@@ -645,7 +645,7 @@ def test_the_examples_of_the_page_on_python_run(tmp_path, monkeypatch, world, ca
 def test_three_lines_rebuild_the_table_of_the_readme() -> None:
     (lines,) = [b.text for b in blocks(ROOT / "docs" / "python.md") if "cells.pivot" in b.text]
     readme = (ROOT / "README.md").read_text("utf-8")
-    (table,) = re.findall(r"kdbench:begin smollm2-135m-h100 -->\n(.*?)\n\n", readme, re.S)
+    (table,) = re.findall(r"kdbench:begin smollm2-135m -->\n(.*?)\n\n", readme, re.S)
     rows = [
         [cell.strip().replace("*", "").replace("\\", "") for cell in line.strip("|").split("|")]
         for line in table.splitlines()
@@ -653,7 +653,7 @@ def test_three_lines_rebuild_the_table_of_the_readme() -> None:
     head, of_models = rows[0][2:], {row[0]: row[2:] for row in rows if row[1] == "measured"}
     names = [name.rstrip(" ↑↓") for name in head]
     lines = re.sub(r" tasks=\[.*?\],", "", lines.replace('"results"', "folder"))
-    scope = {"kdbench": kdbench, "folder": ROOT / "results" / "smollm2-135m-h100"}
+    scope = {"kdbench": kdbench, "folder": ROOT / "results" / "smollm2-135m"}
     exec(lines, scope)
     wide = scope["wide"].fillna("").droplevel("setting")
     for label, cells in of_models.items():

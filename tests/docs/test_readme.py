@@ -18,8 +18,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 LEADERBOARD = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
 IMAGES = ROOT / "docs" / "images"
 SMALL = (
-    "table results=results/smollm2-135m-h100 rows=Teacher,SFT,GKD,DistiLLM,Sharpening "
-    "columns=AVG,acceptance published=none out=README.md block=smollm2-135m-h100"
+    "table results=results/smollm2-135m rows=Teacher,SFT,GKD,DistiLLM-2,Classmate,Sharpening "
+    "columns=AVG,acceptance published=none details=false out=README.md block=smollm2-135m"
 )
 
 

@@ -28,16 +28,17 @@ def _claim(measures: AnswerMeasures, changes: Sequence[AnswerChange]) -> str:
     gaining = counts[MORE] + counts[WITHOUT] + counts[OPEN]
     start = (
         "The published claim, that students gain without agreeing more with their teacher, is "
-        f"{verdict_of(changes)} here: of {counted(len(changes), 'method')}, {gaining} gain over "
-        f"{measures.table.labels[0]} and {counts[LOSES]} lose, at 5 % with Holm's correction"
+        f"{verdict_of(changes)} here: of {counted(len(changes), 'method')}, "
+        f"{counted(gaining, 'gains', 'gain')} over {measures.table.labels[0]} and "
+        f"{counted(counts[LOSES], 'loses', 'lose')}, at 5 % with Holm's correction"
     )
     if not gaining:
         above = sum((change.gain.found.low or 0) > 0 for change in changes)
         return f"{start}; without it, {above} of the intervals of the gain lie above 0."
     return (
-        f"{start}. Of those that gain, {counts[MORE]} agree more with the teacher; "
-        f"{counts[WITHOUT]} do not, as it rises by less than half of the gain if at all; and "
-        f"{counts[OPEN]} are open."
+        f"{start}. Of those that gain, {counted(counts[MORE], 'agrees', 'agree')} more with the "
+        f"teacher; {counted(counts[WITHOUT], 'does', 'do')} not, as agreement rises by less than "
+        f"half of the gain if at all; and {counted(counts[OPEN], 'is', 'are')} open."
     )
 
 
@@ -61,8 +62,9 @@ def _together(measures: AnswerMeasures, changes: Sequence[AnswerChange]) -> Iter
     known = [change.kappa for change in changes if change.kappa is not None]
     up, down = (sum(of.direction == way for of in known) for way in (1, -1))
     yield (
-        f"In kappa, which accuracy alone does not raise, {up} of {counted(len(known), 'method')} "
-        f"rise over {measures.table.labels[0]} and {down} fall at 5 % with Holm's correction."
+        f"In kappa, which accuracy alone does not raise, of {counted(len(known), 'method')} "
+        f"{counted(up, 'rises', 'rise')} over {measures.table.labels[0]} and "
+        f"{counted(down, 'falls', 'fall')}, at 5 % with Holm's correction."
     )
 
 
