@@ -1,6 +1,6 @@
-"""Write stored answers into the pages: `python docs/answers.py`.
+"""Write stored answers and their pictures into the pages: `python docs/answers.py`.
 
-With `--check` it only names the pages that are stale, and exits with 1.
+With `--check` it only names the pages and pictures that are stale, and exits with 1.
 
 A page holds an answer between two comments:
 
@@ -8,7 +8,8 @@ A page holds an answer between two comments:
     <!-- kdbench:end answer -->
 
 What stands between them is the answer's sentences and tables, as `kdbench analyse` wrote them, or
-those of `kdbench frontier`. A word after the file takes a part: `sentences` or `tables`.
+those of `kdbench frontier`. A word after the file takes a part: `sentences` or `tables`. The
+pictures beside the answers are copies of the stored ones.
 """
 
 import re
@@ -24,6 +25,15 @@ from kdbench.store.frontiers import read_frontier
 from kdbench.text import escape_md
 
 ROOT = Path(__file__).parents[1]
+IMAGES = ROOT / "docs" / "images"
+PICTURES = {
+    "analysis-budget": "analyses/toy-all/budget",
+    "analysis-generalization": "analyses/toy-all-answers/generalization",
+    "frontier": "toy-frontier/frontier/frontier",
+    "frontier-guided": "toy-guided/frontier/frontier",
+    "frontier-smollm2-guided": "smollm2-135m/frontier/frontier",
+}
+"""Pictures of the pages, and where in results/ they are stored, both without theme."""
 BLOCK = re.compile(
     r"(?P<begin><!-- kdbench:begin answer (?P<file>\S+)(?: (?P<part>sentences|tables))? -->\n)"
     r".*?(?P<end><!-- kdbench:end answer -->)",
@@ -64,15 +74,32 @@ def with_answers(text: str) -> str:
     return BLOCK.sub(block, text)
 
 
+def stored_picture(name: str, theme: str) -> bytes:
+    """A picture as it is stored: an analysis gives its light one no theme, a frontier does."""
+    themed, plain = (ROOT / "results" / f"{name}{end}.svg" for end in (f"-{theme}", ""))
+    return (plain if theme == "light" and not themed.exists() else themed).read_bytes()
+
+
+def fresh_files() -> dict[Path, bytes]:
+    """All pages and pictures with what they should hold."""
+    files = {page: with_answers(page.read_text("utf-8")).encode() for page in pages()}
+    for shown, stored in PICTURES.items():
+        for theme in ("light", "dark"):
+            files[IMAGES / f"{shown}-{theme}.svg"] = stored_picture(stored, theme)
+    return files
+
+
 def main(arguments: list[str]) -> int:
-    """Write the pages, or name those that are stale."""
-    texts = {page: page.read_text("utf-8") for page in pages()}
-    new = {page: with_answers(text) for page, text in texts.items()}
-    stale = [page for page, text in texts.items() if text != new[page]]
-    for page in stale:
-        sys.stdout.write(f"{page.relative_to(ROOT)}\n")
+    """Write the pages and pictures, or name those that are stale."""
+    stale = {
+        file: fresh
+        for file, fresh in fresh_files().items()
+        if not file.exists() or file.read_bytes() != fresh
+    }
+    for file, fresh in stale.items():
+        sys.stdout.write(f"{file.relative_to(ROOT)}\n")
         if "--check" not in arguments:
-            page.write_text(new[page], "utf-8")
+            file.write_bytes(fresh)
     return int("--check" in arguments and bool(stale))
 
 

@@ -33,7 +33,7 @@ def test_the_tables_are_not_stale() -> None:
         assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
-def test_the_answers_in_the_pages_are_those_that_are_stored() -> None:
+def test_the_answers_and_pictures_in_the_pages_are_those_that_are_stored() -> None:
     command = [sys.executable, "docs/answers.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
