@@ -12,6 +12,7 @@ those of `kdbench frontier`. A word after the file takes a part: `sentences` or 
 pictures beside the answers are copies of the stored ones.
 """
 
+import argparse
 import re
 import sys
 from pathlib import Path
@@ -34,9 +35,11 @@ PICTURES = {
     "frontier-smollm2-guided": "smollm2-135m/frontier/frontier",
 }
 """Pictures of the pages, and where in results/ they are stored, both without theme."""
+PARTS = ("sentences", "tables")
+BEGIN = "<!-- kdbench:begin answer "
 BLOCK = re.compile(
-    r"(?P<begin><!-- kdbench:begin answer (?P<file>\S+)(?: (?P<part>sentences|tables))? -->\n)"
-    r".*?(?P<end><!-- kdbench:end answer -->)",
+    rf"(?P<begin>{BEGIN}(?P<file>\S+)(?: (?P<part>{'|'.join(PARTS)}))? -->\n)"
+    r"(?:(?!<!-- kdbench:).)*(?P<end><!-- kdbench:end answer -->)",
     re.DOTALL,
 )
 
@@ -61,12 +64,17 @@ def parts_of(file: Path) -> dict[str, list[str]]:
 def answer(file: Path, part: str | None) -> str:
     """A stored answer in Markdown."""
     parts = parts_of(file)
-    chosen = parts[part] if part else [*parts["sentences"], *parts["tables"]]
-    return "\n\n".join(["", *chosen, "", ""]).removeprefix("\n").removesuffix("\n")
+    chosen = [paragraph for name in ([part] if part else PARTS) for paragraph in parts[name]]
+    return "\n" + "\n\n".join(chosen) + "\n\n\n"
 
 
-def with_answers(text: str) -> str:
+def with_answers(page: Path) -> str:
     """The text of a page with its answers as they are stored."""
+    text = page.read_text("utf-8")
+    if text.count(BEGIN) != len(BLOCK.findall(text)):
+        raise InputError(
+            f"{page}: an answer names a part other than {' and '.join(PARTS)}, or has no end"
+        )
 
     def block(found: re.Match[str]) -> str:
         return found["begin"] + answer(ROOT / found["file"], found["part"]) + found["end"]
@@ -76,32 +84,36 @@ def with_answers(text: str) -> str:
 
 def stored_picture(name: str, theme: str) -> bytes:
     """A picture as it is stored: an analysis gives its light one no theme, a frontier does."""
-    themed, plain = (ROOT / "results" / f"{name}{end}.svg" for end in (f"-{theme}", ""))
+    themed = ROOT / "results" / f"{name}-{theme}.svg"
+    plain = ROOT / "results" / f"{name}.svg"
     return (plain if theme == "light" and not themed.exists() else themed).read_bytes()
 
 
 def fresh_files() -> dict[Path, bytes]:
     """All pages and pictures with what they should hold."""
-    files = {page: with_answers(page.read_text("utf-8")).encode() for page in pages()}
+    files = {page: with_answers(page).encode() for page in pages()}
     for shown, stored in PICTURES.items():
         for theme in ("light", "dark"):
             files[IMAGES / f"{shown}-{theme}.svg"] = stored_picture(stored, theme)
     return files
 
 
-def main(arguments: list[str]) -> int:
+def main() -> int:
     """Write the pages and pictures, or name those that are stale."""
-    stale = {
-        file: fresh
-        for file, fresh in fresh_files().items()
-        if not file.exists() or file.read_bytes() != fresh
-    }
-    for file, fresh in stale.items():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if stale")
+    check = parser.parse_args().check
+    try:
+        fresh = fresh_files()
+    except (InputError, OSError) as error:
+        parser.error(str(error))
+    stale = [file for file in fresh if not file.exists() or file.read_bytes() != fresh[file]]
+    for file in stale:
         sys.stdout.write(f"{file.relative_to(ROOT)}\n")
-        if "--check" not in arguments:
-            file.write_bytes(fresh)
-    return int("--check" in arguments and bool(stale))
+        if not check:
+            file.write_bytes(fresh[file])
+    return int(check and bool(stale))
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -37,12 +37,13 @@ THEMES = {
         {"SFT": "#9198a1", "Sharpening": "#E69F00", "": "#56B4E9"},
     ),
 }
+FAR = 20  # points from which on a line leads from a mark to its label
 # Where a label is, in points from its mark. The default is the upper right.
 PLACES = {
     "SFT": (-8, 6),
     "TSD-KD": (-8, -14),
     "KD": (-8, 6),
-    "SeqKD": (8, -14),
+    "SeqKD": (-8, -15),
     "OPD": (5, -14),
     "TAID": (5, -14),
     "ToDi": (-8, 6),
@@ -75,17 +76,23 @@ def interval(row: dict[str, str], column: str) -> Interval:
     return Interval(*(float(row[f"{column} {end}"]) for end in ("value", "ci_low", "ci_high")))
 
 
-def description() -> str:
+def described(found: Interval, decimals: int) -> str:
+    """An interval in words."""
+    return f"{found.value:.{decimals}f} ({found.low:.{decimals}f} to {found.high:.{decimals}f})"
+
+
+def description(table: dict[str, dict[str, str]]) -> str:
     """The plotted numbers in words, which the pictures carry as their description."""
     lines = []
-    for label, row in rows().items():
-        quality, fidelity = (row[f"{column} value"] for column in (QUALITY, FIDELITY))
-        accepted = f"acceptance {float(fidelity):.3f}, " if fidelity else ""
-        lines.append(f"{label}: {accepted}ROUGE-L {float(quality):.2f}")
+    for label, row in table.items():
+        accepted = ""
+        if row[f"{FIDELITY} value"]:  # the teacher has none
+            accepted = f"acceptance {described(interval(row, FIDELITY), 3)}, "
+        lines.append(f"{label}: {accepted}ROUGE-L {described(interval(row, QUALITY), 2)}")
     return "; ".join(lines)
 
 
-def draw(theme: str) -> bytes:
+def draw(theme: str, table: dict[str, dict[str, str]]) -> bytes:
     """The picture as SVG."""
     ink, quiet, grid, colours = THEMES[theme]
     settings: Any = {
@@ -111,8 +118,7 @@ def draw(theme: str) -> bytes:
             "Fidelity: acceptance, the share of the student's tokens the teacher accepts →"
         )
         axes.set_ylabel("Quality: ROUGE-L, mean of five sets →")
-        table = rows()
-        teacher = interval(table.pop("Teacher"), QUALITY)
+        teacher = interval(table["Teacher"], QUALITY)
         axes.axhline(teacher.value, color=quiet, linewidth=1.2, linestyle=(0, (5, 3)))
         axes.annotate(
             "Teacher",
@@ -123,7 +129,8 @@ def draw(theme: str) -> bytes:
             ha="right",
             color=quiet,
         )
-        for label, row in table.items():
+        for label in METHODS.split(","):
+            row = table[label]
             x, y = interval(row, FIDELITY), interval(row, QUALITY)
             colour = colours.get(label, colours[""])
             axes.plot([x.low, x.high], [y.value] * 2, color=colour, linewidth=1.2, alpha=0.45)
@@ -139,14 +146,22 @@ def draw(theme: str) -> bytes:
                 color=colour,
                 fontweight="bold",
                 fontsize=10,
+                arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkB": 4}
+                if abs(place[1]) > FAR
+                else None,
             )
         axes.margins(x=0.1, y=0.05)
         picture = io.BytesIO()
-        metadata = {"Date": None, "Title": "Quality against fidelity", "Description": description()}
+        metadata = {
+            "Date": None,
+            "Title": "Quality against fidelity",
+            "Description": description(table),
+        }
         figure.savefig(picture, format="svg", transparent=True, metadata=metadata)
     return picture.getvalue()
 
 
 if __name__ == "__main__":
+    measured = rows()
     for name in THEMES:
-        (HERE / f"quality-fidelity-{name}.svg").write_bytes(draw(name))
+        (HERE / f"quality-fidelity-{name}.svg").write_bytes(draw(name, measured))
