@@ -30,6 +30,8 @@ IMAGES = ROOT / "docs" / "images"
 PICTURES = {
     "analysis-budget": "analyses/toy-all/budget",
     "analysis-generalization": "analyses/toy-all-answers/generalization",
+    "analysis-budget-smollm2": "analyses/smollm2-135m/budget",
+    "analysis-generalization-smollm2": "analyses/smollm2-135m-skills/generalization",
     "frontier": "toy-frontier/frontier/frontier",
     "frontier-guided": "toy-guided/frontier/frontier",
     "frontier-smollm2-guided": "smollm2-135m/frontier/frontier",
