@@ -32,6 +32,7 @@ PICTURES = {
     "analysis-generalization": "analyses/toy-all-answers/generalization",
     "analysis-budget-smollm2": "analyses/smollm2-135m/budget",
     "analysis-generalization-smollm2": "analyses/smollm2-135m-skills/generalization",
+    "analysis-second_family": "analyses/gemma3-270m/second_family",
     "frontier": "toy-frontier/frontier/frontier",
     "frontier-guided": "toy-guided/frontier/frontier",
     "frontier-smollm2-guided": "smollm2-135m/frontier/frontier",

@@ -32,6 +32,7 @@ from kdbench.store.conclusions import (
     PanelCurve,
     Quantity,
 )
+from kdbench.text import counted
 
 _LEVEL = 0.05
 _TESTS = ("each pair by its own seeds", "one deviation for all rows")
@@ -133,10 +134,14 @@ def _order_sentences(both: InBoth, metric: str) -> Iterator[str]:
             f"training seeds (p {orders.p_same:.2g}): {tau}; {ceiling}."
         )
     if orders.p_unrelated > _LEVEL:
-        yield (
-            "It is not shown either that the orders agree: orders that have nothing to do with "
-            f"each other have a τ as far from 0 with probability {orders.p_unrelated:.2g}."
-        )
+        either = " either" if orders.p_same > _LEVEL else ""
+        shown = f"It is not shown{either} that the orders agree"
+    else:
+        shown = f"The orders {'agree' if orders.tau > 0 else 'oppose each other'} beyond chance"
+    yield (
+        f"{shown}: orders that have nothing to do with each other have a τ as far from 0 with "
+        f"probability {orders.p_unrelated:.2g}."
+    )
 
 
 def _pair_sentences(kept: Sequence[PairsKept], names: tuple[str, str]) -> Iterator[str]:
@@ -144,12 +149,13 @@ def _pair_sentences(kept: Sequence[PairsKept], names: tuple[str, str]) -> Iterat
         found = len(pairs.found)
         if found:
             yield (
-                f"With {test}, {pairs.same_sign} of {found} significant differences in {names[0]} "
-                f"(of {pairs.total}) have the same sign in {names[1]}, {pairs.same} are "
-                f"significant there too, and {pairs.opposite} significant with the opposite sign."
+                f"With {test}, the test finds {found} of {pairs.total} differences in {names[0]}. "
+                f"In {names[1]} {counted(pairs.same_sign, 'of them has', 'of them have')} the same "
+                f"sign, {counted(pairs.same, 'is', 'are')} significant too, and {pairs.opposite} "
+                f"with the opposite sign."
             )
         else:
-            yield f"With {test}, no difference of {pairs.total} is significant in {names[0]}."
+            yield f"With {test}, the test finds none of {pairs.total} differences in {names[0]}."
 
 
 def _order_table(both: InBoth) -> ConclusionTable:

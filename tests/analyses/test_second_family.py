@@ -72,9 +72,21 @@ def test_opposite_orders_are_said_to_differ():
     assert pooled[2] == "6 of 6"
     assert pooled[3] == "0"  # none has the same sign
     assert int(pooled[5]) >= 3
-    assert "0 of 6 significant differences in smol (of 6)" in found.sentences[-1]
+    assert "finds 6 of 6 differences in smol. In gemma 0 of them have" in found.sentences[-1]
     assert {row[3] for row in found.tables[3].rows} <= {"opposite", "not significant"}
     assert found.tables[3].rows[0][0] == "OPD - SFT"
+
+
+def test_enough_methods_in_one_order_or_in_opposite_ones_are_said_to_be_related():
+    first = {**FIRST, "TAID": (19.0, 20.0, 21.1)}
+    second = {**SECOND, "TAID": (41.0, 42.1)}
+    turned = {label: tuple(50 - score for score in by_seed) for label, by_seed in second.items()}
+    by_chance = "orders that have nothing to do with each other have a τ as far from 0"
+    assert conclude(first, second).sentences[1] == (
+        f"The orders agree beyond chance: {by_chance} with probability 0.017."  # 2 of 5! orders
+    )
+    assert conclude(first, turned).sentences[1].startswith("The orders oppose each other beyond")
+    assert conclude(second=turned).sentences[1].startswith("It is not shown that the orders agree")
 
 
 def test_of_losses_the_lower_one_is_better():
@@ -104,7 +116,7 @@ def test_noise_alone_says_so():
     assert found.sentences[0].startswith("No difference between the orders")
     assert "not shown either that the orders agree" in found.sentences[1]
     assert found.sentences[-1] == (
-        "With one deviation for all rows, no difference of 6 is significant in smol."
+        "With one deviation for all rows, the test finds none of 6 differences in smol."
     )
     assert len(found.tables) == 3
 
