@@ -1,6 +1,5 @@
 """The sentences of docs/which-method.md rest on stored rows that bear them out."""
 
-import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from kdbench.errors import InputError
+from tests.helpers.docs_scripts import docs_script
 
 ROOT = Path(__file__).parents[2]
 TASKS = ["dolly", "self_instruct", "vicuna", "super_natural", "unnatural"]
@@ -21,13 +21,7 @@ PAGE = "# Page\n\n<!-- kdbench:begin claims score -->\nold\n<!-- kdbench:end cla
 
 @pytest.fixture(scope="module")
 def claims() -> ModuleType:
-    place = importlib.util.spec_from_file_location("claims", ROOT / "docs" / "claims.py")
-    assert place is not None
-    assert place.loader is not None
-    module = importlib.util.module_from_spec(place)
-    sys.modules[place.name] = module
-    place.loader.exec_module(module)
-    return module
+    return docs_script("claims.py")
 
 
 def page_of(*rows: dict[str, str]) -> dict[str, Any]:

@@ -1,11 +1,11 @@
 """The page on published numbers: its table, and the pictures, are those of today's file."""
 
-import importlib.util
 from pathlib import Path
 
 import pytest
 
 from kdbench.tables.spread import method_spreads, spread_markdown, spread_text
+from tests.helpers.docs_scripts import docs_script
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -19,9 +19,7 @@ def test_the_table_of_spreads_is_that_of_the_file():
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_the_pictures_of_spreads_show_the_numbers_of_the_file(theme):
-    spec = importlib.util.spec_from_file_location("spread", DOCS / "images/spread.py")
-    script = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(script)
+    script = docs_script("images/spread.py")
     picture = (DOCS / f"images/spread-{theme}.svg").read_text("utf-8")
     assert script.description() in picture, "run python docs/images/spread.py"
 

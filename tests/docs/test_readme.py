@@ -1,17 +1,20 @@
 """Committed tables match the committed results, and CI runs the README's commands."""
 
-import importlib.util
 import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import kdbench
 from kdbench.distillation.recipe import make_recipe
+from kdbench.errors import InputError
 from kdbench.filling.spec import read_spec
 from kdbench.filling.spec_files import find_spec
 from kdbench.store.runs import stored_runs
+from tests.helpers.docs_scripts import docs_script
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -37,6 +40,30 @@ def test_the_answers_and_pictures_in_the_pages_are_those_that_are_stored() -> No
     command = [sys.executable, "docs/answers.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["<!-- kdbench:begin answer FILE -->", "Kept."],
+        ["<!-- kdbench:begin answer FILE sentence -->", "<!-- kdbench:end answer -->"],
+        [
+            "<!-- kdbench:begin answer FILE -->",
+            "Kept.",
+            "<!-- kdbench:begin answer FILE -->",
+            "<!-- kdbench:end answer -->",
+        ],
+    ],
+    ids=["no end", "an unknown part", "no end before another answer"],
+)
+def test_an_answer_without_end_or_with_an_unknown_part_is_refused(
+    lines: list[str], tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    file = "results/analyses/toy-all/seeds.json"
+    page.write_text("\n".join(lines).replace("FILE", file), encoding="utf-8")
+    with pytest.raises(InputError, match=r"page\.md: an answer names a part other than"):
+        docs_script("answers.py").with_answers(page)
 
 
 def test_the_committed_results_fill_the_bundled_table() -> None:
@@ -110,13 +137,7 @@ def test_no_imported_module_replaces_a_public_function() -> None:
 
 
 def test_the_picture_is_drawn_from_the_committed_results() -> None:
-    script = IMAGES / "quality_fidelity.py"
-    spec = importlib.util.spec_from_file_location("quality_fidelity", script)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look up their module
-    spec.loader.exec_module(module)
+    module = docs_script("images/quality_fidelity.py")
     description = module.description(module.rows())
     for theme in ("light", "dark"):
         picture = (IMAGES / f"quality-fidelity-{theme}.svg").read_text(encoding="utf-8")
